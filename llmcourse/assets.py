@@ -145,7 +145,12 @@ def sha256_of(path: str | Path) -> str:
 
 
 def download(
-    url: str, path: str | Path, sha256: str | None = None, *, progress: bool = True, timeout: float = 30.0
+    url: str,
+    path: str | Path,
+    sha256: str | None = None,
+    *,
+    progress: bool = True,
+    timeout: float = 30.0,
 ) -> Path:
     """Fetch a URL into a file: atomic, checked, with a progress bar, resumed after a break.
 
@@ -182,10 +187,14 @@ def download(
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is left to fetch, or the part is longer than the file
             part.unlink(missing_ok=True)
-        raise CourseError(f"{url} answered {error.code} {error.reason}", hint="try again later") from error
+        raise CourseError(
+            f"{url} answered {error.code} {error.reason}", hint="try again later"
+        ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise CourseError(f"cannot download {url}: {reason}", hint="check the network, then run it again") from error
+        raise CourseError(
+            f"cannot download {url}: {reason}", hint="check the network, then run it again"
+        ) from error
     if sha256 is not None and (got := sha256_of(part)) != sha256:
         part.unlink()
         raise CourseError(
@@ -246,5 +255,7 @@ def clear(name: str | None = None) -> None:
 
 def _asset(name: str) -> Asset:
     if name not in ASSETS:
-        raise CourseError(f"no asset is called {name!r}", hint=f"known: {', '.join(sorted(ASSETS))}")
+        raise CourseError(
+            f"no asset is called {name!r}", hint=f"known: {', '.join(sorted(ASSETS))}"
+        )
     return ASSETS[name]

@@ -100,7 +100,11 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(show(item) if not isinstance(item, int) else str(item) for item in value) + "]"
+        return (
+            "["
+            + ", ".join(show(item) if not isinstance(item, int) else str(item) for item in value)
+            + "]"
+        )
     return str(value)
 
 
@@ -199,7 +203,10 @@ def read_claims(notebooks: str | Path) -> list[dict[str, Any]]:
     folder = Path(notebooks)
     paths = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
     if not paths:
-        raise CourseError(f"no executed chapters in {folder}", hint="run this in the book's folder, or give --notebooks")
+        raise CourseError(
+            f"no executed chapters in {folder}",
+            hint="run this in the book's folder, or give --notebooks",
+        )
     rows: list[dict[str, Any]] = []
     seen: dict[str, str] = {}
     for path in paths:
@@ -209,7 +216,9 @@ def read_claims(notebooks: str | Path) -> list[dict[str, Any]]:
                 raise CourseError(f"claim {row['id']} stands twice: {seen[row['id']]} and {where}")
             seen[row["id"]] = where
             anchor = f"{path.stem}.html#claim-{row['id']}"
-            rows.append({"id": row["id"], "chapter": path.stem, **row, "where": where, "anchor": anchor})
+            rows.append(
+                {"id": row["id"], "chapter": path.stem, **row, "where": where, "anchor": anchor}
+            )
     return rows
 
 
@@ -218,7 +227,9 @@ def _stored(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise CourseError(f"{path} is not a readable notebook: {error}", hint="make notebooks") from error
+        raise CourseError(
+            f"{path} is not a readable notebook: {error}", hint="make notebooks"
+        ) from error
     for number, cell in enumerate(cells, start=1):
         for output in cell.get("outputs", []):
             row = output.get("data", {}).get(MIME)

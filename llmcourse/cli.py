@@ -33,7 +33,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -75,8 +77,12 @@ def doctor(
 @app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
-    notebooks: Annotated[Path, typer.Option(help="The folder of executed chapters.")] = Path("notebooks"),
-    chapter: Annotated[str, typer.Option(help="Only chapters whose name starts so, for example 02.")] = "",
+    notebooks: Annotated[Path, typer.Option(help="The folder of executed chapters.")] = Path(
+        "notebooks"
+    ),
+    chapter: Annotated[
+        str, typer.Option(help="Only chapters whose name starts so, for example 02.")
+    ] = "",
 ) -> None:
     """List every claim of the book with what was measured.
 
@@ -95,7 +101,14 @@ def claims(
     for column in ("video", "claim", "measured", "", "expected", "holds"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(row["time"], row["text"], show(row["measured"]), row["relation"], show(row["expected"]), show(row["holds"]))
+        table.add_row(
+            row["time"],
+            row["text"],
+            show(row["measured"]),
+            row["relation"],
+            show(row["expected"]),
+            show(row["holds"]),
+        )
     Console().print(table)
     held = sum(row["holds"] for row in rows)
     print(f"{len(rows)} claims, {held} hold, {len(rows) - held} are findings that differ")

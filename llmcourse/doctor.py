@@ -29,14 +29,28 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything the course depends on. Imports torch only if it is installed."""
-    return [*_machine(), *_packages("core", CORE, ""), *_packages("data", DATA, "[data]"), *_packages("book", BOOK, "[book]"), *_assets()]
+    return [
+        *_machine(),
+        *_packages("core", CORE, ""),
+        *_packages("data", DATA, "[data]"),
+        *_packages("book", BOOK, "[book]"),
+        *_assets(),
+    ]
 
 
 def _machine() -> list[Finding]:
     found = [
         Finding("machine", "llmcourse", f"{__version__}, in {Path(__file__).parent}"),
-        Finding("machine", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Finding("machine", "cores", f"{cores()} usable, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}"),
+        Finding(
+            "machine",
+            "Python",
+            f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        ),
+        Finding(
+            "machine",
+            "cores",
+            f"{cores()} usable, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}",
+        ),
     ]
     if version_of("torch"):
         import torch
@@ -46,12 +60,18 @@ def _machine() -> list[Finding]:
             device = f"cuda: {torch.cuda.get_device_name()}"
         elif torch.backends.mps.is_available():
             device = "mps"
-        found.append(Finding("machine", "device", f"{device}, {torch.get_num_threads()} torch threads"))
+        found.append(
+            Finding("machine", "device", f"{device}, {torch.get_num_threads()} torch threads")
+        )
     free = shutil.disk_usage(assets.cache_dir()).free / 1e9
     cure = "" if free > 2 else "set LLMCOURSE_CACHE to a disk with more room"
     found.append(Finding("machine", "cache", f"{assets.cache_dir()}, {free:.0f} GB free", cure))
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    found.append(Finding("machine", "browser", browser or "none: the book's browser tests are skipped"))
+    browser = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    found.append(
+        Finding("machine", "browser", browser or "none: the book's browser tests are skipped")
+    )
     return found
 
 
@@ -71,9 +91,18 @@ def _assets() -> list[Finding]:
         if path is None:
             rows.append(Finding("assets", asset.name, "missing", asset.install))
         elif assets.sha256_of(path) != asset.sha256:
-            rows.append(Finding("assets", asset.name, f"damaged, in the {place}", f"{asset.install} --force-reinstall"))
+            rows.append(
+                Finding(
+                    "assets",
+                    asset.name,
+                    f"damaged, in the {place}",
+                    f"{asset.install} --force-reinstall",
+                )
+            )
         else:
-            rows.append(Finding("assets", asset.name, f"{asset.what}; from the {place}, checksum right"))
+            rows.append(
+                Finding("assets", asset.name, f"{asset.what}; from the {place}, checksum right")
+            )
     return rows
 
 
@@ -82,11 +111,17 @@ def distribution_conflicts() -> list[str]:
     from packaging.requirements import Requirement
 
     broken = []
-    for line in metadata.requires("llmcourse") or []:
+    try:
+        lines = metadata.requires("llmcourse") or []
+    except metadata.PackageNotFoundError:  # run from a folder, without having been installed
+        return []
+    for line in lines:
         requirement = Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         version = version_of(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
-            broken.append(f"{requirement.name}{requirement.specifier} (installed: {version or 'none'})")
+            broken.append(
+                f"{requirement.name}{requirement.specifier} (installed: {version or 'none'})"
+            )
     return broken

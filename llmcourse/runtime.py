@@ -37,7 +37,11 @@ def pick_device(prefer: str = "auto") -> str:
 
     from .errors import CourseError
 
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if prefer == "auto":
         return next((name for name in ("cuda", "mps") if available[name]), "cpu")
     if not available.get(prefer.split(":")[0], False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -46,6 +47,7 @@ def main() -> None:
     print("Building the book")
     step("third-party JavaScript", [python, "tools/vendor.py"])
     step("text and notebooks agree", [python, "tools/check_pairs.py"])
+    shutil.rmtree(HTML, ignore_errors=True)  # a page that is gone must not linger
     jupyter_book = str(Path(python).parent / "jupyter-book")
     step("pages", [jupyter_book, "build", ".", "-n", "-W", "--keep-going", "--quiet"])
     missing = [

@@ -28,7 +28,7 @@ def drift(text: Path, notebook: Path) -> str | None:
         return f"{notebook.name} is missing"
     executed: Any = nbformat.read(notebook, as_version=4)
     left, right = cells(jupytext.read(text)), cells(executed)
-    for number, (a, b) in enumerate(zip(left, right), start=1):
+    for number, (a, b) in enumerate(zip(left, right, strict=False), start=1):
         if a != b:
             return f"cell {number} differs: {a[1].splitlines()[:1]} / {b[1].splitlines()[:1]}"
     if len(left) != len(right):
@@ -54,7 +54,7 @@ def main() -> None:
     texts = sorted((ROOT / "book" / "chapters").glob("[0-9][0-9]-*.md"))
     problems = {t.stem: p for t in texts if (p := drift(t, ROOT / "notebooks" / f"{t.stem}.ipynb"))}
     strays = {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")} - {t.stem for t in texts}
-    problems |= {name: "a notebook without a text source" for name in strays}
+    problems |= dict.fromkeys(strays, "a notebook without a text source")
     for name, problem in sorted(problems.items()):
         print(f"{name}: {problem}", file=sys.stderr)
     if problems:

@@ -47,7 +47,10 @@ class ClaimsLedger(FromNotebooks):
             chapters.setdefault(row["chapter"], []).append(row)
         total = sum(map(len, chapters.values()))
         held = sum(row["holds"] for rows in chapters.values() for row in rows)
-        summary = f"<p><b>{total} claims</b> so far: {held} hold, {total - held} are findings that differ.</p>"
+        summary = (
+            f"<p><b>{total} claims</b> so far: {held} hold, "
+            f"{total - held} are findings that differ.</p>"
+        )
         return summary + "".join(self.table(name, rows) for name, rows in chapters.items())
 
     def table(self, chapter: str, rows: list[dict[str, Any]]) -> str:
@@ -59,7 +62,10 @@ class ClaimsLedger(FromNotebooks):
             f"<td>{'holds' if row['holds'] else 'differs'}</td></tr>"
             for row in rows
         )
-        head = "".join(f"<th scope='col'>{h}</th>" for h in ("Claim", "Video", "Measured", "Expected", "Verdict"))
+        head = "".join(
+            f"<th scope='col'>{h}</th>"
+            for h in ("Claim", "Video", "Measured", "Expected", "Verdict")
+        )
         title = html.escape(chapter)
         return (
             f"<div class='course-table ledger' tabindex='0' role='group' aria-label='{title}'><table>"
@@ -85,15 +91,30 @@ class ExecutionStatus(FromNotebooks):
                 f"<td class='num'>{len(cells)}</td><td class='num'>{strict}</td></tr>"
             )
         head = "".join(
-            f"<th scope='col'>{h}</th>" for h in ("Chapter", "Time", "Executed", "On", "Code cells", "Compared exactly")
+            f"<th scope='col'>{h}</th>"
+            for h in ("Chapter", "Time", "Executed", "On", "Code cells", "Compared exactly")
         )
         return (
             "<div class='course-table' tabindex='0' role='group' aria-label='Execution status'><table>"
-            f"<caption>Each chapter's last execution</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f"<caption>Each chapter's last execution</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+
+def drop_thebe(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Leave out the scripts of sphinx-thebe: we do not use it, and it declares a name twice."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "THEBE_JS_URL" not in script.attributes.get("body", "")
+        and not str(script.filename or "").endswith("sphinx-thebe.js")
+    ]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("claims-ledger", ClaimsLedger)
     app.add_directive("execution-status", ExecutionStatus)
+    app.connect("html-page-context", drop_thebe, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#3b82c4", "#d0700f", "#2b9a66", "#9b6bd3", "#d9534f", "#7d8590"
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY = (
+    "#3b82c4",
+    "#d0700f",
+    "#2b9a66",
+    "#9b6bd3",
+    "#d9534f",
+    "#7d8590",
+)
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 """The course's data colours, in the order in which they are used."""
 
@@ -92,7 +99,9 @@ def page_ready(svg: str, width_inches: float) -> str:
     svg = re.sub(r"font: ((?:[\w ]+ )?[\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", svg)
     svg = svg.replace(INK, "currentColor")
     pixels = round(width_inches * 96)
-    style = f"width:100%;height:auto;max-width:{pixels}px;min-width:{min(pixels, 440)}px;color:inherit"
+    style = (
+        f"width:100%;height:auto;max-width:{pixels}px;min-width:{min(pixels, 440)}px;color:inherit"
+    )
     head, rest = svg.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     return f'{head} style="{style}">{rest}'.strip()

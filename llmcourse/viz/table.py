@@ -18,7 +18,9 @@ class Table:
         mono: Columns to set in a fixed-width font.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], caption: str, mono: Sequence[str] = ()) -> None:
+    def __init__(
+        self, rows: Sequence[Mapping[str, Any]], caption: str, mono: Sequence[str] = ()
+    ) -> None:
         if not rows:
             raise ValueError(f"the table {caption!r} has no rows")
         self.rows, self.caption, self.mono = rows, caption, mono
@@ -33,7 +35,10 @@ class Table:
         widths = [max(len(line[i]) for line in cells) for i in range(len(self.columns))]
         right = [all(_is_number(row[c]) for row in self.rows) for c in self.columns]
         lines = [
-            "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right, strict=True)).rstrip()
+            "  ".join(
+                cell.rjust(w) if r else cell.ljust(w)
+                for cell, w, r in zip(line, widths, right, strict=True)
+            ).rstrip()
             for line in cells
         ]
         return "\n".join([self.caption, *lines])
@@ -42,7 +47,8 @@ class Table:
         """The table as HTML: numbers to the right, the first column a row header."""
         right = {c: all(_is_number(row[c]) for row in self.rows) for c in self.columns}
         head = "".join(
-            f'<th scope="col"{_class("num" if right[c] else "")}>{html.escape(c)}</th>' for c in self.columns
+            f'<th scope="col"{_class("num" if right[c] else "")}>{html.escape(c)}</th>'
+            for c in self.columns
         )
         body = "".join(f"<tr>{self._row(row, right)}</tr>" for row in self.rows)
         caption = html.escape(self.caption)
@@ -54,9 +60,13 @@ class Table:
     def _row(self, row: Mapping[str, Any], right: Mapping[str, bool]) -> str:
         cells = []
         for i, column in enumerate(self.columns):
-            names = " ".join(n for n, on in (("num", right[column]), ("mono", column in self.mono)) if on)
+            names = " ".join(
+                n for n, on in (("num", right[column]), ("mono", column in self.mono)) if on
+            )
             tag, scope = ("th", ' scope="row"') if i == 0 else ("td", "")
-            cells.append(f"<{tag}{scope}{_class(names)}>{html.escape(show_value(row[column]))}</{tag}>")
+            cells.append(
+                f"<{tag}{scope}{_class(names)}>{html.escape(show_value(row[column]))}</{tag}>"
+            )
         return "".join(cells)
 
 

@@ -37,7 +37,9 @@ def tokens_html(segments: Sequence[Segment], label: str) -> str:
             "padding:0.1em 1px;margin-right:1px"
         )
         title = f"token {segment.id}: {segment.bytes.hex(' ')}"
-        pieces.append(f'<span style="{style}" title="{title}">{html.escape(visible(segment))}</span>')
+        pieces.append(
+            f'<span style="{style}" title="{title}">{html.escape(visible(segment))}</span>'
+        )
     count = sum(len(segment.bytes) for segment in segments)
     ids = " ".join(str(segment.id) for segment in segments)
     mono = "font-family:ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere"
@@ -86,14 +88,27 @@ def token_explorer(tokenizers: Mapping[str, Tokenizer], examples: Mapping[str, s
         return "".join(tokens_html(segments(t, text), name) for name, t in tokenizers.items())
 
     wide = widgets.Layout(width="100%")
-    panels = widgets.Stack([widgets.HTML(render(text), layout=wide) for text in examples.values()], selected_index=0)
-    choose = widgets.Dropdown(options=list(examples), index=0, description="Example", layout=widgets.Layout(width="min(100%, 28em)"))
+    panels = widgets.Stack(
+        [widgets.HTML(render(text), layout=wide) for text in examples.values()], selected_index=0
+    )
+    choose = widgets.Dropdown(
+        options=list(examples),
+        index=0,
+        description="Example",
+        layout=widgets.Layout(width="min(100%, 28em)"),
+    )
     link = widgets.jslink((choose, "index"), (panels, "selected_index"))
     typed = widgets.Textarea(
-        value="Type here: 😀 naïve café  1234567", description="Your text", rows=3, layout=wide, continuous_update=True
+        value="Type here: 😀 naïve café  1234567",
+        description="Your text",
+        rows=3,
+        layout=wide,
+        continuous_update=True,
     )
     live = widgets.HTML(render(typed.value), layout=wide)
-    note = widgets.HTML("<i>The examples work in the page. Typing needs the notebook to be running.</i>")
+    note = widgets.HTML(
+        "<i>The examples work in the page. Typing needs the notebook to be running.</i>"
+    )
 
     def update(change: Mapping[str, Any]) -> None:
         live.value = render(change["new"])

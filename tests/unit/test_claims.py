@@ -12,12 +12,18 @@ from llmcourse.errors import CourseError
 
 
 def test_exact_claim_holds_and_prints(capsys):
-    claim("tokenization.gpt4-vocabulary", "It has 100,277 symbols.", measured=100277, expected=100277, time="00:11:48")
+    claim(
+        "tokenization.gpt4-vocabulary",
+        "It has 100,277 symbols.",
+        measured=100277,
+        expected=100277,
+        time="00:11:48",
+    )
     assert "measured 100,277 == 100,277: holds" in capsys.readouterr().out
 
 
 def test_failing_claim_raises():
-    with pytest.raises(AssertionError, match="measured 2 == 3: does not hold"):
+    with pytest.raises(AssertionError, match=r"measured 2 == 3: does not hold"):
         claim("a.b", "Two is three.", measured=2, expected=3)
 
 
@@ -33,10 +39,18 @@ def test_finding_that_holds_raises():
 
 @pytest.mark.parametrize(
     ("relation", "measured", "expected", "holds"),
-    [("==", 1, 1, True), (">=", 2, 2, True), ("<=", 3, 2, False), (">", 2, 2, False), ("<", 1, 2, True)],
+    [
+        ("==", 1, 1, True),
+        (">=", 2, 2, True),
+        ("<=", 3, 2, False),
+        (">", 2, 2, False),
+        ("<", 1, 2, True),
+    ],
 )
 def test_relations(relation, measured, expected, holds):
-    assert measure("a.b", "t", measured=measured, expected=expected, relation=relation).holds is holds
+    assert (
+        measure("a.b", "t", measured=measured, expected=expected, relation=relation).holds is holds
+    )
 
 
 def test_tolerance_is_relative():
@@ -56,7 +70,7 @@ def test_tolerance_is_relative():
 )
 def test_malformed_arguments(bad):
     arguments = {"id": "a.b", "text": "t", "measured": 1, "expected": 1} | bad
-    with pytest.raises(ValueError, match="a claim's|a tolerance"):
+    with pytest.raises(ValueError, match=r"a claim's|a tolerance"):
         measure(**arguments)
 
 
@@ -72,12 +86,22 @@ def test_unserialisable_values_are_refused():
 
 
 def test_html_is_escaped():
-    assert "<script>" not in measure("a.b", "<script>", measured="<b>", expected="<b>", note="<i>").html()
+    assert (
+        "<script>"
+        not in measure("a.b", "<script>", measured="<b>", expected="<b>", note="<i>").html()
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(True, "yes"), (None, "none"), (1234567, "1,234,567"), (0.12345, "0.1235"), (3.0, "3"), ([15339, 1917], "[15339, 1917]")],
+    [
+        (True, "yes"),
+        (None, "none"),
+        (1234567, "1,234,567"),
+        (0.12345, "0.1235"),
+        (3.0, "3"),
+        ([15339, 1917], "[15339, 1917]"),
+    ],
 )
 def test_show(value, text):
     assert show(value) == text
@@ -108,11 +132,11 @@ def test_an_id_may_stand_once(tmp_path):
 
 
 def test_no_notebooks_is_one_clear_line(tmp_path):
-    with pytest.raises(CourseError, match="no executed chapters"):
+    with pytest.raises(CourseError, match=r"no executed chapters"):
         read_claims(tmp_path)
 
 
 def test_damaged_notebook_is_named(tmp_path):
     (tmp_path / "01-first.ipynb").write_text("{")
-    with pytest.raises(CourseError, match="01-first.ipynb is not a readable notebook"):
+    with pytest.raises(CourseError, match=r"01-first.ipynb is not a readable notebook"):
         read_claims(tmp_path)

@@ -141,7 +141,10 @@ def test_atomic_write_is_all_or_nothing(tmp_path):
 
 def test_atomic_write_under_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CourseError, match="cannot write"), assets.atomic_write(tmp_path / "file" / "x"):
+    with (
+        pytest.raises(CourseError, match="cannot write"),
+        assets.atomic_write(tmp_path / "file" / "x"),
+    ):
         pass
 
 
@@ -207,8 +210,17 @@ def test_device_is_one_that_exists():
 
 
 def test_import_is_light():
-    code = "import sys, llmcourse, llmcourse.claims, llmcourse.assets; print(sorted(m for m in ('torch','numpy','matplotlib','IPython') if m in sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, llmcourse, llmcourse.claims, llmcourse.assets, llmcourse.cli;"
+        "heavy = ('torch', 'numpy', 'matplotlib', 'IPython', 'datatrove', 'tiktoken');"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_import_takes_under_the_budget():
@@ -279,9 +291,14 @@ def test_data_colours_stand_out_on_white_and_black():
 def test_table_has_caption_and_headers():
     from llmcourse.viz.table import Table
 
-    bundle = Table([{"stage": "<a>", "pages": 1200}, {"stage": "b", "pages": 3}], "A funnel", mono=["stage"])._repr_mimebundle_()
+    bundle = Table(
+        [{"stage": "<a>", "pages": 1200}, {"stage": "b", "pages": 3}], "A funnel", mono=["stage"]
+    )._repr_mimebundle_()
     assert "<caption>A funnel</caption>" in bundle["text/html"]
-    assert '<th scope="row" class="mono">&lt;a&gt;</th><td class="num">1,200</td>' in bundle["text/html"]
+    assert (
+        '<th scope="row" class="mono">&lt;a&gt;</th><td class="num">1,200</td>'
+        in bundle["text/html"]
+    )
     assert bundle["text/plain"].splitlines()[2] == "<a>    1,200"
 
 
