@@ -65,20 +65,21 @@ fast: venv  ## the fast tier only (about a minute)
 
 lint: venv  ## style, spelling, and text/notebook pairs
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo "style: clean"
+	@$(BIN)/codespell -q 3 --ignore-words-list gage *.md book/*.md book/chapters && echo "spelling: clean"
 	@$(BIN)/python tools/check_pairs.py
 
 types: venv  ## mypy, strict
 	@$(BIN)/mypy --no-error-summary && echo "types: clean"
 
-unit: venv
+unit: venv  ## unit and integration tests, slow ones too, with coverage
 	@$(TEST_THREADS) $(BIN)/python -m pytest tests/unit tests/integration -q -m "not network and not gpu and not browser" \
 	  --cov=llmcourse --cov-branch --cov-report=term:skip-covered --cov-report=xml:_build/coverage.xml --cov-fail-under=90 --durations=8
 
-notebooks-test: venv
+notebooks-test: venv  ## re-run the notebooks and compare what is exact
 	@$(TEST_THREADS) $(BIN)/python -m pytest tests/notebooks -q --durations=5
 	@$(TEST_THREADS) $(BIN)/python -m pytest --nbval-lax notebooks/*.ipynb -q --nbval-cell-timeout=120 --nbval-sanitize-with tests/notebooks/sanitize.cfg
 
-browser: venv
+browser: venv  ## look at the built pages in a browser
 	@$(BIN)/python -m pytest tests/book -q -rs
 
 # ---- tidying ----------------------------------------------------------------------------------

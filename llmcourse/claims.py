@@ -87,8 +87,11 @@ class Claim:
 
     def _numbers(self) -> str:
         measured, expected = html.escape(show(self.measured)), html.escape(show(self.expected))
-        within = f" (± {self.tolerance:.0%})" if self.tolerance else ""
-        return f"measured <b>{measured}</b> {html.escape(self.relation)} {expected}{within}"
+        within = f" ± {self.tolerance:.0%}" if self.tolerance else ""
+        sign = {"==": "", ">=": "≥ ", "<=": "≤ ", ">": "> ", "<": "< ", "≈": "about "}[
+            self.relation
+        ]
+        return f"measured <b>{measured}</b>, expected {html.escape(sign)}{expected}{within}"
 
 
 def show(value: Any) -> str:

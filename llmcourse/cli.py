@@ -89,6 +89,7 @@ def claims(
     Example: `llmcourse claims --chapter 02`
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from .claims import read_claims, show
@@ -101,14 +102,9 @@ def claims(
     for column in ("video", "claim", "measured", "", "expected", "holds"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(
-            row["time"],
-            row["text"],
-            show(row["measured"]),
-            row["relation"],
-            show(row["expected"]),
-            show(row["holds"]),
-        )
+        measured, expected = escape(show(row["measured"])), escape(show(row["expected"]))
+        cells = row["time"], row["text"], measured, row["relation"], expected, show(row["holds"])
+        table.add_row(*cells)
     Console().print(table)
     held = sum(row["holds"] for row in rows)
     print(f"{len(rows)} claims, {held} hold, {len(rows) - held} are findings that differ")

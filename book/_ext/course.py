@@ -83,7 +83,7 @@ class ExecutionStatus(FromNotebooks):
             notebook = json.loads(path.read_text(encoding="utf-8"))
             run = notebook["metadata"].get("llmcourse", {})
             cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
-            strict = sum("NBVAL_CHECK_OUTPUT" in "".join(c["source"]) for c in cells)
+            strict = sum("nbval-check-output" in c["metadata"].get("tags", []) for c in cells)
             body += (
                 f"<tr><th scope='row'>{self.link(path.stem + '.html', path.stem)}</th>"
                 f"<td class='num'>{run.get('seconds', '?')} s</td><td>{run.get('date', '?')}</td>"

@@ -133,11 +133,12 @@ def html_table(stages: list[StageCount]) -> str:
     head = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
     body = "".join(
         f'<tr><th scope="row">{html.escape(row[0])}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
+        + "".join(f'<td class="num">{html.escape(cell)}</td>' for cell in row[1:-1])
+        + f"<td>{html.escape(row[-1])}</td></tr>"
         for row in rows(stages)
     )
     return (
+        f'<div class="course-table" tabindex="0" role="group" aria-label="{CAPTION}">'
         f'<table class="funnel"><caption>{CAPTION}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

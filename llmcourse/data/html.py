@@ -117,7 +117,9 @@ def _guess(html: bytes) -> str:
         return "cp1252"
     from charset_normalizer import from_bytes
 
-    best = from_bytes(html, cp_exclusion=["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_7"]).best()
+    best = from_bytes(
+        html, cp_exclusion=["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_7"]
+    ).best()
     return best.encoding if best else "cp1252"
 
 

@@ -118,7 +118,7 @@ def _is_phone(match: re.Match[str], text: str) -> bool:
     least, most = {"intl": (8, 15), "nanp": (10, 13), "national": (9, 12)}.get(
         match.lastgroup or "", (7, 7)
     )
-    if not least <= digits <= most or not found.isprintable():
+    if not least <= digits <= most:
         return False
     if _DATE.match(found) or _BOOK13.match(found):
         return False

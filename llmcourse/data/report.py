@@ -210,6 +210,10 @@ class FunnelReport:
         """The final documents in the order of the crawl: ``url``, ``text``, ``language``, …"""
         return self._records("documents")
 
+    def extracted_texts(self) -> dict[str, str]:
+        """For each page that had text: its address and the text as Trafilatura found it."""
+        return {record["url"]: record["text"] for record in self._records("extracted")}
+
     def kept_urls(self) -> list[str]:
         """The addresses of the final documents, in the order of the crawl."""
         return [record["url"] for record in self.documents()]
@@ -295,7 +299,8 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
     from .jsonl import read_jsonl
 
     for record in read_jsonl(path):
-        yield {"id": record["id"], "text": record["text"], **record["metadata"]}
+        text = record.get("text", "")  # datatrove leaves out what is empty
+        yield {"id": record.get("id", ""), "text": text, **record["metadata"]}
 
 
 def _first(records: Iterable[dict[str, Any]], url: str) -> dict[str, Any] | None:

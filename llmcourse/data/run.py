@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -102,12 +103,11 @@ def run_stages(settings: Settings, machine: Machine, folder: Path, emit: Emit) -
     """
     from .fineweb import recipe
 
+    _warm_up(settings)
     stages = recipe(settings, machine.tasks, folder)
     if machine.executor == "slurm":
         _run_on_slurm(stages, machine, folder, emit)
         return
-    if machine.executor == "local":
-        _warm_up(settings)
     with _ray(machine) if machine.executor == "ray" else contextlib.nullcontext():
         for stage in stages:
             emit({"start": stage.name})
@@ -127,8 +127,7 @@ def run_stages(settings: Settings, machine: Machine, folder: Path, emit: Emit) -
 
 
 def _warm_up(settings: Settings) -> None:
-    """Load once what every worker needs; forked workers share it. Half of a small build's time
-    otherwise.
+    """Load once what every task needs, so that forked workers share it, and see that it is there.
 
     Raises:
         CourseError: if datatrove cannot tell the words of this language apart.
@@ -269,6 +268,10 @@ def main(job_file: str) -> int:
         run_stages(settings, machine, Path(job["folder"]), emit)
     except CourseError as error:
         emit({"problem": error.message, "hint": error.hint})
+        return 1
+    except Exception as error:
+        traceback.print_exc()  # into the log
+        emit({"problem": f"the pipeline failed: {type(error).__name__}: {error}", "hint": ""})
         return 1
     return 0
 

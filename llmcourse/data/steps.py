@@ -206,7 +206,7 @@ class ReadBack(PipelineStep):  # type: ignore[misc]
         self, data: Documents | None = None, rank: int = 0, world_size: int = 1
     ) -> Iterator[Any]:
         for record in read_jsonl(Path(self.folder) / f"{rank:05d}.jsonl.gz"):
-            yield Document(record["text"], record["id"], metadata=record["metadata"])
+            yield Document(record["text"], record.get("id", ""), metadata=record["metadata"])
 
 
 class OrderedSignatures(MinhashDedupSignature):  # type: ignore[misc]

@@ -142,7 +142,7 @@ def _open(path: str, offset: int = 0) -> IO[bytes]:
 
             stream = fsspec.open(path, "rb", compression=None).open()
         else:
-            stream = Path(path).open("rb")
+            stream = Path(path).open("rb")  # noqa: SIM115  (the caller closes it)
         stream.seek(offset)
         return stream
     except Exception as error:  # fsspec has no common base for what its many file systems raise

@@ -8,7 +8,8 @@ What it does NOT do:
 - break ties as we do. When two pairs are equally frequent, both libraries take the one with the
   *oldest* tokens; rungs 1 and 2 take the *greatest* byte strings, unless told ``ties="oldest"``.
   Then all rungs give equal merges; `training.compare_merges` shows how little the rule changes.
-- learn from bytes that are not UTF-8, which a Rust string cannot hold.
+- learn from bytes that are not UTF-8, which a Rust string cannot hold, or from a line of a million
+  spaces, on which its regular expressions overflow.
 
 Taught in chapter 02.
 """
@@ -102,7 +103,15 @@ def _with_rustbpe(texts: Iterable[str], number: int, pattern: str) -> list[Pair]
     except ImportError as error:
         raise CourseError("rustbpe is not installed", hint="pip install rustbpe") from error
     trainer = rustbpe.Tokenizer()
-    trainer.train_from_iterator(iter(texts), 256 + number, buffer_size=16, pattern=pattern)
+    try:
+        trainer.train_from_iterator(iter(texts), 256 + number, buffer_size=16, pattern=pattern)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how a Rust program that gave up looks here
+            raise
+        raise CourseError(
+            f"rustbpe gave up: {error}",
+            hint="a run of spaces may be too long for it; train_bpe has no such limit",
+        ) from None
     return pairs_of_tokens([bytes(token) for token, _ in trainer.get_mergeable_ranks()])
 
 

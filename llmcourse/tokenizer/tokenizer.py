@@ -271,7 +271,8 @@ class Tokenizer:
 
         Tiktoken knows ranks only. The ids are the same if these ranks say the same as the merges:
         ids grow in merge order, and every token is what its own bytes are encoded to. That is so
-        for every vocabulary that `train_bpe` makes; it is checked here.
+        for every vocabulary that `train_bpe` makes; it is checked here. (Tiktoken panics on runs of
+        several hundred thousand spaces, which `encode` takes.)
 
         Raises:
             CourseError: if tiktoken would encode differently.

@@ -315,6 +315,22 @@ def test_the_library_refuses_what_it_cannot_hold(tmp_path):
     assert train_bpe(path, 300)[1]
 
 
+def test_a_library_that_gives_up_is_one_clear_line():
+    text = "ab " + " " * 2_000_000 + "x"
+    assert len(train_bpe_from_text(text, 280)[1]) == 24
+    with pytest.raises(CourseError, match=r"rustbpe gave up: regex match failed"):
+        train_bpe_fast_from_text(text, 280)
+
+
+def test_an_interrupted_library_stays_interrupted():
+    def texts():
+        yield "text"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_bpe_fast_from_text(texts(), 280)
+
+
 def test_a_library_that_is_not_installed_is_named(monkeypatch):
     real = builtins.__import__
 

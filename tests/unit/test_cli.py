@@ -39,7 +39,9 @@ def test_version():
 
 def test_encode_and_decode_gpt4():
     assert runner.invoke(cli.app, ["tokenizer", "encode", "hello world"]).output == "15339 1917\n"
-    assert runner.invoke(cli.app, ["tokenizer", "decode", "15339", "1917"]).output == "hello world\n"
+    assert (
+        runner.invoke(cli.app, ["tokenizer", "decode", "15339", "1917"]).output == "hello world\n"
+    )
     pieces = runner.invoke(cli.app, ["tokenizer", "encode", "--pieces", "hello world"]).output
     assert "68 65 6c 6c 6f" in pieces
     piped = runner.invoke(cli.app, ["tokenizer", "encode", "-"], input="hello world")
@@ -60,7 +62,8 @@ def test_train_then_encode_then_shards(tmp_path, fast):
     back = runner.invoke(cli.app, ["tokenizer", "decode", *ids, "-t", str(out)])
     assert back.output == "the cat\n"
     shards = runner.invoke(
-        cli.app, ["tokenizer", "shards", str(text), "-t", str(out), "--out", str(tmp_path / "shards")]
+        cli.app,
+        ["tokenizer", "shards", str(text), "-t", str(out), "--out", str(tmp_path / "shards")],
     )
     assert shards.exit_code == 0, shards.output
     assert (tmp_path / "shards" / "index.json").exists()
@@ -145,7 +148,8 @@ def test_an_error_is_one_line_and_status_2():
 
 
 @pytest.mark.parametrize(
-    ("raised", "status"), [(CourseError("x"), 2), (BrokenPipeError(), 0), (KeyboardInterrupt(), 130)]
+    ("raised", "status"),
+    [(CourseError("x"), 2), (BrokenPipeError(), 0), (KeyboardInterrupt(), 130)],
 )
 def test_how_the_command_ends(monkeypatch, raised, status, capsys):
     def app() -> None:
@@ -193,7 +197,9 @@ def test_crawl_build_show(tmp_path, monkeypatch):
     assert report["stages"][0]["documents"] == 120
     assert report["stages"][-1]["tokens"] > 1000
     assert "Pages crawled" in runner.invoke(cli.app, ["data", "show", "clean"]).output
-    assert "http://" in runner.invoke(cli.app, ["data", "show", "clean", "--stage", "quality"]).output
+    assert (
+        "http://" in runner.invoke(cli.app, ["data", "show", "clean", "--stage", "quality"]).output
+    )
 
     from llmcourse.data.report import FunnelReport
 

@@ -118,7 +118,14 @@ def test_records_follow_the_standard(tmp_path: Path) -> None:
         iterator = ArchiveIterator(file, check_digests="raise")
         records = []
         for record in iterator:
-            records.append((record.rec_type, record.rec_headers, record.http_headers, record.content_stream().read()))
+            records.append(
+                (
+                    record.rec_type,
+                    record.rec_headers,
+                    record.http_headers,
+                    record.content_stream().read(),
+                )
+            )
     assert [record[0] for record in records] == ["warcinfo", "response", "request"]
     _, response, http, body = records[1]
     assert response.protocol == "WARC/1.1"
@@ -145,7 +152,9 @@ def test_uncompressed_archive(tmp_path: Path) -> None:
 
 
 def test_limits(tmp_path: Path) -> None:
-    pages = {"/": linking(*(f"/{i}" for i in range(9)))} | {f"/{i}": linking(f"/{i}/x") for i in range(9)}
+    pages = {"/": linking(*(f"/{i}" for i in range(9)))} | {
+        f"/{i}": linking(f"/{i}/x") for i in range(9)
+    }
     made = world(www_world_example=pages)
     with serve_world(made) as site:
         few = go(site, tmp_path / "few.warc.gz", max_pages=4)
@@ -188,7 +197,10 @@ def test_redirects(tmp_path: Path) -> None:
     with serve(scripted(answers)) as resolve:
         report = crawl([f"http://{HOST}/"], tmp_path / "x.warc.gz", resolve=resolve, delay=0,
                        deny=["getfile"], progress=False)  # fmt: skip
-    assert [p.url for p in read_warc(tmp_path / "x.warc.gz")] == [f"http://{HOST}/", f"http://{HOST}/target"]
+    assert [p.url for p in read_warc(tmp_path / "x.warc.gz")] == [
+        f"http://{HOST}/",
+        f"http://{HOST}/target",
+    ]
     assert {reason: entry.count for reason, entry in report.skipped.items()} == {
         "redirect to a page already seen": 1, "redirect in a circle": 2, "too many redirects": 1,
         "redirect to another host": 1, "redirect to nowhere": 1, "on the deny list": 1,
@@ -198,7 +210,9 @@ def test_redirects(tmp_path: Path) -> None:
 def test_a_site_whose_robots_cannot_be_had_is_left_alone(tmp_path: Path) -> None:
     answers = {"/robots.txt": (500, {}, b""), "/": (200, {}, b"<p>x</p>")}
     with serve(scripted(answers)) as resolve:
-        report = crawl([f"http://{HOST}/"], tmp_path / "x.warc.gz", resolve=resolve, delay=0, progress=False)
+        report = crawl(
+            [f"http://{HOST}/"], tmp_path / "x.warc.gz", resolve=resolve, delay=0, progress=False
+        )
     assert report.pages == 0
     assert list(report.skipped) == ["forbidden by robots.txt"]
 
@@ -278,7 +292,9 @@ def test_progress_bar_goes_to_stderr(tmp_path: Path) -> None:
         "import sys; from llmcourse.data.crawl import crawl\n"
         "crawl(['http://h.invalid/'], sys.argv[1], resolve={'h.invalid': ('127.0.0.1', 9)}, delay=0)"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.warc.gz")], capture_output=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x.warc.gz")], capture_output=True
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout == b""
 

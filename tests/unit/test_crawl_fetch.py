@@ -70,7 +70,12 @@ def test_plain_page() -> None:
 
     with raw_server(reply) as address:
         page = get(address, user_agent="tester/1")
-    assert (page.status, page.body, page.content_type, page.charset) == (200, b"hello", "text/html", "utf-8")
+    assert (page.status, page.body, page.content_type, page.charset) == (
+        200,
+        b"hello",
+        "text/html",
+        "utf-8",
+    )
     assert seen[0].startswith(b"GET /path?q=1 HTTP/1.1\r\nHost: site.example\r\n")
     assert b"User-Agent: tester/1\r\n" in seen[0]
     assert page.header("missing") == ""
@@ -211,7 +216,9 @@ def test_robots_rules_and_delay() -> None:
     assert not ours.allows("http://h.example/open")
 
 
-@pytest.mark.parametrize(("status", "allowed"), [(404, True), (403, True), (500, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "allowed"), [(404, True), (403, True), (500, False), (503, False)]
+)
 def test_robots_missing_or_broken(status: int, allowed: bool) -> None:
     robots = rules("User-agent: *\nDisallow: /", status)
     assert robots.allows("http://h.example/x") is allowed

@@ -109,6 +109,8 @@ def test_links_follow_base_and_meta() -> None:
     assert links_of(nofollow, "http://h.example/") == []
 
 
-@pytest.mark.parametrize("html", [b"", b"   ", b"\x00\xff\xfe", b"<!-- -->", b"<a href='http://[x/'>"])
+@pytest.mark.parametrize(
+    "html", [b"", b"   ", b"\x00\xff\xfe", b"<!-- -->", b"<a href='http://[x/'>"]
+)
 def test_links_of_nothing(html: bytes) -> None:
     assert links_of(html, "http://h.example/") == []

@@ -53,7 +53,8 @@ def test_a_page_without_an_article_falls_back_to_every_word() -> None:
 
 
 @pytest.mark.parametrize(
-    "html", [b"", b" \n", b"\x00", b"<html></html>", b"<!-- only -->", b"<script>x</script>", b"\xff\xfe"]
+    "html",
+    [b"", b" \n", b"\x00", b"<html></html>", b"<!-- only -->", b"<script>x</script>", b"\xff\xfe"],
 )
 def test_pages_without_text(html: bytes) -> None:
     assert text_from_html(html) == ""
@@ -61,10 +62,24 @@ def test_pages_without_text(html: bytes) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=300), st.sampled_from([None, "utf-8", "no-such-charset", "utf-16", "hex"]))
+@given(
+    st.binary(max_size=300), st.sampled_from([None, "utf-8", "no-such-charset", "utf-16", "hex"])
+)
 def test_never_raises(html: bytes, charset: str | None) -> None:
     assert isinstance(text_from_html(b"<p>" + html, charset=charset), str)
     assert isinstance(text_from_html(html, content="all"), str)
+
+
+def test_a_parser_that_fails_gives_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    import trafilatura
+
+    def fail(*args: object, **kwargs: object) -> str:
+        raise RecursionError
+
+    monkeypatch.setattr(trafilatura, "extract", fail)
+    assert main_text(ARTICLE) == ""
+    assert PROSE[0] in text_from_html(ARTICLE.encode()), "every visible word, then"
+    assert text_from_html(b"<!-- nothing -->") == ""
 
 
 def test_extraction_does_not_depend_on_what_came_before() -> None:
@@ -172,8 +187,16 @@ GOOD = "This should definitely be a valid input text and of high quality accordi
         ("... the and which word " * 50, 5),
         ("\n".join(["- the town and that river have a name"] * 95 + ["the end of it"] * 5), 6),
         ("\n".join(["• the town and that river have a name"] * 95 + ["the end of it"] * 5), 6),
-        ("\n".join(["The line here is an example that ends so..."] * 70 + ["A normal line."] * 30), 7),
-        ("\n".join(["The line here is an example that ends so…"] * 40 + ["A normal line."] * 60), 7),
+        (
+            "\n".join(
+                ["The line here is an example that ends so..."] * 70 + ["A normal line."] * 30
+            ),
+            7,
+        ),
+        (
+            "\n".join(["The line here is an example that ends so…"] * 40 + ["A normal line."] * 60),
+            7,
+        ),
         ("the and with 12345 67890 1234 5678 " * 20, 8),
         ("das ist ein langer Satz ohne jedes englische Wort darin " * 10, 9),
     ],
@@ -205,18 +228,42 @@ def test_measures_are_what_they_say() -> None:
     assert found.stop_words == 3
 
 
+PLAIN = [
+    "the",
+    "and",
+    "with",
+    "of",
+    "to",
+    "be",
+    "have",
+    "that",
+    "river",
+    "market",
+    "extraordinary",
+    "hard-working",
+    "naïve",
+    "日本",
+    "a",
+    "I",
+]
+ODD = ["7", "12.5", "#", "...", "…", "x_y", "(see", "below)", "—", "#tag", "incomprehensibilities"]
+
+
 def random_text(rng: random.Random) -> str:
-    """Texts on both sides of every rule."""
-    words = ["the", "and", "with", "of", "river", "extraordinary", "a", "7", "12.5", "#", "...", "…", "to",
-             "market", "hard-working", "x_y", "(see", "below)", "naïve", "日本", "—", "be", "have"]  # fmt: skip
-    weights = [rng.random() ** 2 * (0.4 if len(word) < 4 and not word.isalpha() else 1) for word in words]
-    ends = ["", ".", "...", "…", "!"]
-    starts = ["", "- ", "• ", "* "]
-    bias_end, bias_start = rng.choices(ends, k=2), rng.choices(starts, k=2)
+    """Texts on both sides of every rule, many of them close to its border."""
+    odd = rng.choice([0, 0.05, 0.1, 0.2, 0.4])
+    plain = rng.sample(PLAIN, rng.randint(3, len(PLAIN)))
+    odds = rng.sample(ODD, rng.randint(1, 4))
+    end, bullet = rng.choice([0, 0.2, 0.3, 0.4, 1]), rng.choice([0, 0, 0.8, 0.95, 1])
     lines = []
     for _ in range(rng.randint(2, 20)):
-        line = " ".join(rng.choices(words, weights, k=rng.randint(1, 14)))
-        lines.append(rng.choice(bias_start) + line + rng.choice(bias_end))
+        words = [
+            rng.choice(odds if rng.random() < odd else plain) for _ in range(rng.randint(1, 14))
+        ]
+        start = rng.choice(["- ", "• ", " -"]) if rng.random() < bullet else ""
+        lines.append(
+            start + " ".join(words) + (rng.choice(["...", "…"]) if rng.random() < end else ".")
+        )
     return "\n".join(lines)
 
 

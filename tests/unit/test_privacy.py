@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcourse.data.privacy import EMAIL, IP, PHONE, mask_emails, mask_ip_addresses, mask_phone_numbers
+from llmcourse.data.privacy import (
+    EMAIL,
+    IP,
+    PHONE,
+    mask_emails,
+    mask_ip_addresses,
+    mask_phone_numbers,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,13 +29,28 @@ from llmcourse.data.privacy import EMAIL, IP, PHONE, mask_emails, mask_ip_addres
         ("mailto:a_b@c.museum?subject=x", f"mailto:{EMAIL}?subject=x"),
         ("jürgen@müller.example", EMAIL),
         ("(x@xn--bcher-kva.example)", f"({EMAIL})"),
-        ("user@[10.0.0.1] user@localhost @name pkg@1.2.3 3 @ 2.50", "user@[10.0.0.1] user@localhost @name pkg@1.2.3 3 @ 2.50"),
     ],
 )  # fmt: skip
 def test_emails(text: str, masked: str) -> None:
     result, count = mask_emails(text)
     assert result == masked
     assert count == masked.count(EMAIL) - text.count(EMAIL)
+
+
+@pytest.mark.parametrize(
+    "text", ["user@[10.0.0.1]", "user@localhost", "@name", "pkg@1.2.3", "3 @ 2.50", "a@b@"]
+)
+def test_no_emails(text: str) -> None:
+    assert mask_emails(text) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["999.1.1.1", "256.1.1.1", "1.2.3", "1.2.3.4.5", "01.2.3.4", "v1.2.3.4", "version 1.2.3.4", "Release 4.3.2.1",
+     "1.2.3.4x", "1.2.3.", "1.2.3.400"],
+)  # fmt: skip
+def test_no_ip_addresses(text: str) -> None:
+    assert mask_ip_addresses(f"See {text} here") == (f"See {text} here", 0)
 
 
 PHONES = """2831823829
@@ -56,6 +78,8 @@ PHONES = """2831823829
 +353 1 234 5678
 +91 98765 43210
 +86-10-6552-9988
++44 20 7946 0958
+283‑182‑3829
 555-0123""".splitlines()
 
 
@@ -95,6 +119,9 @@ $2831823829
 £1,234,567.89
 1,234,567,890
 1 000 000
++1 234
+0049 30
+00 11 22 33 44 55 66 77
 3.2831823829
 2831823829.5
 0.123456789
@@ -125,9 +152,6 @@ def test_no_phone_numbers(text: str, frame: str) -> None:
         ("0.0.0.0, 255.255.255.255", f"{IP}, {IP}"),
         ("http://10.0.0.1:8080/x", f"http://{IP}:8080/x"),
         ("10.0.0.0/8", f"{IP}/8"),
-        ("999.1.1.1 256.1.1.1 1.2.3 1.2.3.4.5 01.2.3.4 v1.2.3.4", "999.1.1.1 256.1.1.1 1.2.3 1.2.3.4.5 01.2.3.4 v1.2.3.4"),
-        ("version 1.2.3.4 and Release 4.3.2.1", "version 1.2.3.4 and Release 4.3.2.1"),
-        ("1.2.3.4x", "1.2.3.4x"),
     ],
 )  # fmt: skip
 def test_ip_addresses(text: str, masked: str) -> None:

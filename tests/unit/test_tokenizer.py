@@ -1,7 +1,5 @@
 """The tokenizer: text to ids and back without losing a byte, files, special tokens."""
 
-# ruff: noqa: E501  (tables of texts)
-
 from __future__ import annotations
 
 import json
@@ -119,6 +117,8 @@ def test_merging_by_hand():
         assert merge([0, 1, 2], table.get) == [11]
         assert merge([1, 2, 0], table.get) == [12, 0]
         assert merge([], table.get) == [] and merge([5], table.get) == [5]
+        again = {(0, 1): (0, 0)}  # what it makes can be merged by the same merge
+        assert merge([0, 1, 1, 0, 1, 1, 2], again.get) == [0, 0, 2]
 
 
 @pytest.mark.slow

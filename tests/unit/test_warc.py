@@ -22,7 +22,9 @@ PAGES = 8
 
 
 def body(i: int) -> bytes:
-    words = random.Random(i).choices("river market bridge harbour weaver baker".split(), k=400)
+    words = random.Random(i).choices(
+        ["river", "market", "bridge", "harbour", "weaver", "baker"], k=400
+    )
     return f"<html><p>Page {i}. {' '.join(words)}</p></html>".encode()
 
 
@@ -30,7 +32,17 @@ def archive(path: Path, pages: int = PAGES) -> Path:
     with WarcWriter(path, "test") as warc:
         for i in range(pages):
             headers = [("Content-Type", "text/html; charset=UTF-8"), ("Content-Encoding", "gzip")]
-            warc.write(Response(f"http://h.example/{i}", 200, "OK", headers, body(i), [("Host", "h.example")], f"/{i}"))
+            warc.write(
+                Response(
+                    f"http://h.example/{i}",
+                    200,
+                    "OK",
+                    headers,
+                    body(i),
+                    [("Host", "h.example")],
+                    f"/{i}",
+                )
+            )
     return path
 
 
@@ -121,8 +133,33 @@ def test_a_record_too_large_in_plain_writing(tmp_path: Path) -> None:
     assert {item.reason for item in reader.damaged} == {"too large record"}
 
 
+def test_a_length_that_lies(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.warc", 3)
+    data = path.read_bytes()
+    offset = [page.offset for page in read_warc(path)][1]
+    length = data.index(b"Content-Length: ", offset) + 16
+    path.write_bytes(data[:length] + b"9" + data[length + 1 :])
+    reader = read_warc(path)
+    assert urls(reader) == ["0", "2"]
+    assert [item.offset for item in reader.damaged] == [offset]
+
+
+def test_a_bomb_inside_a_record(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.warc.gz", 1)
+    headers = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n"
+    bomb = record(RESPONSE, headers + gzip.compress(b" " * 5_000_000))
+    path.write_bytes(gzip.compress(bomb) + path.read_bytes())
+    reader = read_warc(path, max_record=1_000_000)
+    assert urls(reader) == ["0"]
+    assert reader.damaged == [Damage(0, "too large record")]
+
+
 def record(headers: str, content: bytes) -> bytes:
-    return f"WARC/1.0\r\n{headers}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content + b"\r\n\r\n"
+    return (
+        f"WARC/1.0\r\n{headers}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+        + content
+        + b"\r\n\r\n"
+    )
 
 
 RESPONSE = "WARC-Type: response\r\nWARC-Target-URI: http://h.example/odd"
