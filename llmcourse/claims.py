@@ -32,6 +32,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+SIGNS = {"==": "", ">=": "≥ ", "<=": "≤ ", ">": "> ", "<": "< ", "≈": "about "}
+"""How a relation is written before the expected value."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """One measured statement.
@@ -88,10 +92,8 @@ class Claim:
     def _numbers(self) -> str:
         measured, expected = html.escape(show(self.measured)), html.escape(show(self.expected))
         within = f" ± {self.tolerance:.0%}" if self.tolerance else ""
-        sign = {"==": "", ">=": "≥ ", "<=": "≤ ", ">": "> ", "<": "< ", "≈": "about "}[
-            self.relation
-        ]
-        return f"measured <b>{measured}</b>, expected {html.escape(sign)}{expected}{within}"
+        sign = html.escape(SIGNS[self.relation])
+        return f"measured <b>{measured}</b>, expected {sign}{expected}{within}"
 
 
 def show(value: Any) -> str:

@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from llmcourse.claims import read_claims, show
+from llmcourse.claims import SIGNS, read_claims, show
 
 NOTEBOOKS = "notebooks"
 
@@ -56,9 +56,9 @@ class ClaimsLedger(FromNotebooks):
     def table(self, chapter: str, rows: list[dict[str, Any]]) -> str:
         body = "".join(
             f"<tr><th scope='row'>{self.link(row['anchor'], row['text'])}</th>"
-            f"<td class='mono'>{html.escape(row['time'] or 'the book’s own')}</td>"
+            f"<td class='mono'>{html.escape(row['time'] or 'book')}</td>"
             f"<td class='num'>{html.escape(show(row['measured']))}</td>"
-            f"<td>{html.escape(row['relation'])} {html.escape(show(row['expected']))}</td>"
+            f"<td>{html.escape(SIGNS[row['relation']] + show(row['expected']))}</td>"
             f"<td>{'holds' if row['holds'] else 'differs'}</td></tr>"
             for row in rows
         )

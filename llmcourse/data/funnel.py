@@ -38,7 +38,7 @@ REASONS = {
     "gopher_too_many_bullets": "more than 90 % of lines are bullet points",
     "gopher_too_many_end_ellipsis": "more than 30 % of lines end with an ellipsis",
     "gopher_below_alpha_threshold": "less than 80 % of words have a letter",
-    "gopher_enough_stop_words": "fewer than two of the commonest English words",
+    "gopher_enough_stop_words": "fewer than two of eight common English words",
     "dup_para_frac": "too many repeated paragraphs",
     "dup_para_char_frac": "too much text in repeated paragraphs",
     "dup_line_frac": "too many repeated lines",

@@ -37,7 +37,7 @@ class Measures:
         bullet_lines: Share of lines that begin with a bullet.
         ellipsis_lines: Share of lines that end with an ellipsis.
         alphabetic_words: Share of words with at least one letter.
-        stop_words: How many different ones of the eight commonest English words occur.
+        stop_words: How many different ones of eight common English words occur.
     """
 
     words: int
@@ -60,7 +60,7 @@ RULES: tuple[tuple[str, Callable[[Measures], bool]], ...] = (
     ("more than 90 % of lines are bullet points", lambda m: m.bullet_lines > 0.9),
     ("more than 30 % of lines end with an ellipsis", lambda m: m.ellipsis_lines > 0.3),
     ("less than 80 % of words have a letter", lambda m: m.alphabetic_words < 0.8),
-    ("fewer than two of the commonest English words", lambda m: m.stop_words < 2),
+    ("fewer than two of eight common English words", lambda m: m.stop_words < 2),
 )
 
 

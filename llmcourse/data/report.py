@@ -68,7 +68,7 @@ class PageHistory:
         return self.text is not None
 
 
-@dataclass
+@dataclass(repr=False)
 class FunnelReport:
     """The account of a build. Made by `llmcourse.data.fineweb.build`.
 
@@ -282,6 +282,8 @@ class FunnelReport:
 
     def __str__(self) -> str:
         return plain_table(self.stages)
+
+    __repr__ = __str__  # what a notebook stores beside the HTML
 
     def __rich__(self) -> Table:
         return rich_table(self.stages)

@@ -9,9 +9,11 @@ Taught in chapter 01.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -162,22 +164,30 @@ def serve_pydoc(timeout: float = 20.0) -> Iterator[ServedSite]:
     Raises:
         CourseError: if it does not get ready.
     """
-    # -I and -S: no current folder, no site-packages. -p 0: it picks a free port and says which.
+    # -I and -S: no environment variables, no site-packages. -p 0: a free port; it says which.
     command = [sys.executable, "-I", "-S", "-u", "-m", "pydoc", "-n", "127.0.0.1", "-p", "0"]
-    # The server runs until its standard input ends, so we hold on to the other side of that.
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        address = ("127.0.0.1", _port_of(process, timeout))
-        seeds = [f"http://{PYDOC_HOST}/{page}" for page in ("topics", "keywords", "")]
-        yield ServedSite(address, {PYDOC_HOST: address}, seeds, PYDOC_DENY)
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+    # pydoc puts its current folder on the search path and imports what it finds there: an empty one.
+    keep = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    with tempfile.TemporaryDirectory() as empty:
+        # The server runs until its standard input ends, so we hold on to the other side of that.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=empty,
+            env={name: os.environ[name] for name in keep if name in os.environ},
+        )
+        try:
+            address = ("127.0.0.1", _port_of(process, timeout))
+            seeds = [f"http://{PYDOC_HOST}/{page}" for page in ("topics", "keywords", "")]
+            yield ServedSite(address, {PYDOC_HOST: address}, seeds, PYDOC_DENY)
+        finally:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
 
 def _port_of(process: subprocess.Popen[bytes], timeout: float) -> int:

@@ -43,7 +43,9 @@ def train_bpe_clear(
         CourseError: if `vocab_size` is too small for the bytes and the special tokens.
     """
     counts = count_pretokens([text], special_tokens, pattern)
-    words: dict[Word, int] = {tuple(bytes([b]) for b in word): n for word, n in counts.items()}
+    words: dict[Word, int] = {}
+    for word, n in counts.items():
+        words[tuple(bytes([b]) for b in word)] = n
     age = {bytes([b]): b for b in range(256)}
     merges: list[Pair] = []
 
@@ -53,11 +55,11 @@ def train_bpe_clear(
             break  # every word is a single token: nothing is left to learn
 
         if ties == "greatest":
-            best = max(pairs, key=lambda pair: (pairs[pair], pair))
+            best = max(pairs, key=lambda p: (pairs[p], p))
         else:
-            best = max(pairs, key=lambda pair: (pairs[pair], -age[pair[0]], -age[pair[1]]))
+            best = max(pairs, key=lambda p: (pairs[p], -age[p[0]], -age[p[1]]))
 
-        words = {merge(word, best): n for word, n in words.items()}
+        words = {merge(old, best): n for old, n in words.items()}
         age[best[0] + best[1]] = len(age)
         merges.append(best)
 
@@ -65,7 +67,7 @@ def train_bpe_clear(
 
 
 def count_pairs(words: dict[Word, int]) -> Counter[Pair]:
-    """How often each pair of neighbours occurs; a word that occurs n times counts n times."""
+    """How often each pair of neighbours occurs in a text of these words."""
     pairs: Counter[Pair] = Counter()
     for word, n in words.items():
         for pair in pairwise(word):
@@ -74,7 +76,7 @@ def count_pairs(words: dict[Word, int]) -> Counter[Pair]:
 
 
 def merge(word: Word, pair: Pair) -> Word:
-    """The word with the pair written as one token wherever it occurs, from left to right.
+    """The word with each such pair made one token, from left to right.
 
     >>> merge((b"a", b"a", b"a", b"b"), (b"a", b"a"))
     (b'aa', b'a', b'b')

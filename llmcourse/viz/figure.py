@@ -99,9 +99,7 @@ def page_ready(svg: str, width_inches: float) -> str:
     svg = re.sub(r"font: ((?:[\w ]+ )?[\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", svg)
     svg = svg.replace(INK, "currentColor")
     pixels = round(width_inches * 96)
-    style = (
-        f"width:100%;height:auto;max-width:{pixels}px;min-width:{min(pixels, 440)}px;color:inherit"
-    )
+    style = f"width:100%;height:auto;max-width:{pixels}px;min-width:{min(round(0.72 * pixels), 440)}px;color:inherit"
     head, rest = svg.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     return f'{head} style="{style}">{rest}'.strip()

@@ -28,26 +28,27 @@ def visible(segment: Segment) -> str:
 
 
 def tokens_html(segments: Sequence[Segment], label: str) -> str:
-    """Coloured tokens, then their number and their ids, as HTML that needs no style sheet."""
-    pieces = []
-    for number, segment in enumerate(segments):
-        colour = COLOURS[number % 5]
-        style = (
-            f"background:{colour}33;border-bottom:2px solid {colour};border-radius:2px;"
-            "padding:0.1em 1px;margin-right:1px"
-        )
-        title = f"token {segment.id}: {segment.bytes.hex(' ')}"
-        pieces.append(
-            f'<span style="{style}" title="{title}">{html.escape(visible(segment))}</span>'
-        )
+    """Coloured tokens, each with its id below it, as HTML that needs no style sheet."""
+    pieces = "".join(_piece(segment, COLOURS[n % 5]) for n, segment in enumerate(segments))
     count = sum(len(segment.bytes) for segment in segments)
-    ids = " ".join(str(segment.id) for segment in segments)
-    mono = "font-family:ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere"
     return (
         f'<div class="course-tokens"><p style="margin:0.4em 0 0"><b>{html.escape(label)}</b>: '
         f"{len(segments):,} tokens for {count:,} bytes</p>"
-        f'<div style="{mono};white-space:pre-wrap;line-height:2">{"".join(pieces)}</div>'
-        f'<div style="{mono};font-size:0.85em">{ids}</div></div>'
+        '<div style="font-family:ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere">'
+        f"{pieces}</div></div>"
+    )
+
+
+def _piece(segment: Segment, colour: str) -> str:
+    """One token over its id; the line ends after a token that ends one."""
+    box = "display:inline-flex;flex-direction:column;align-items:center;margin:0 2px 4px 0"
+    ground = f"background:{colour}33;border-bottom:2px solid {colour};border-radius:2px"
+    text = html.escape(visible(segment).replace("\n", ""))
+    return (
+        f'<span style="{box}" title="{segment.bytes.hex(" ")}">'
+        f'<span style="{ground};white-space:pre;padding:0 1px">{text}</span>'
+        f'<span style="font-size:0.7em;line-height:1.3;padding:0 2px">{segment.id}</span></span>'
+        + ("<br>" if b"\n" in segment.bytes else "")
     )
 
 
@@ -87,33 +88,31 @@ def token_explorer(tokenizers: Mapping[str, Tokenizer], examples: Mapping[str, s
     def render(text: str) -> str:
         return "".join(tokens_html(segments(t, text), name) for name, t in tokenizers.items())
 
-    wide = widgets.Layout(width="100%")
-    panels = widgets.Stack(
-        [widgets.HTML(render(text), layout=wide) for text in examples.values()], selected_index=0
-    )
+    def html_panel(text: str) -> Any:
+        return widgets.HTML(render(text), layout=widgets.Layout(width="auto"))
+
+    panels = widgets.Stack([html_panel(text) for text in examples.values()], selected_index=0)
+    panels.add_class("explorer-panels")
     choose = widgets.Dropdown(
-        options=list(examples),
-        index=0,
-        description="Example",
-        layout=widgets.Layout(width="min(100%, 28em)"),
+        options=list(examples), index=0, description="Example", layout=widgets.Layout(width="auto")
     )
     link = widgets.jslink((choose, "index"), (panels, "selected_index"))
     typed = widgets.Textarea(
         value="Type here: 😀 naïve café  1234567",
         description="Your text",
         rows=3,
-        layout=wide,
+        layout=widgets.Layout(width="auto"),
         continuous_update=True,
     )
-    live = widgets.HTML(render(typed.value), layout=wide)
-    note = widgets.HTML(
-        "<i>The examples work in the page. Typing needs the notebook to be running.</i>"
-    )
+    live = html_panel(typed.value)
+    mine = widgets.VBox([typed, live])
+    mine.add_class("explorer-live")  # the book's style sheet hides it: nothing answers there
+    note = widgets.HTML("<i>In a running notebook you can type a text of your own below.</i>")
 
     def update(change: Mapping[str, Any]) -> None:
         live.value = render(change["new"])
 
     typed.observe(update, names="value")
-    box = widgets.VBox([choose, panels, note, typed, live], layout=wide)
+    box = widgets.VBox([choose, panels, note, mine])
     box.link = link  # keep the link alive as long as the box
     return box

@@ -195,7 +195,9 @@ def test_crawl_build_show(tmp_path, monkeypatch):
     assert built.exit_code == 0, built.output
     report = json.loads(runner.invoke(cli.app, ["data", "show", "clean", "--json"]).output)
     assert report["stages"][0]["documents"] == 120
-    assert report["stages"][-1]["tokens"] > 1000
+    last = report["stages"][-1]
+    assert last["documents"] >= 1
+    assert last["bytes"] / 6 < last["tokens"] < last["bytes"] / 3
     assert "Pages crawled" in runner.invoke(cli.app, ["data", "show", "clean"]).output
     assert (
         "http://" in runner.invoke(cli.app, ["data", "show", "clean", "--stage", "quality"]).output
@@ -205,5 +207,5 @@ def test_crawl_build_show(tmp_path, monkeypatch):
 
     url = FunnelReport.load("clean").kept_urls()[0]
     assert "--- text" in runner.invoke(cli.app, ["data", "show", "clean", "--url", url]).output
-    trained = ["tokenizer", "train", "clean", "--vocab-size", "400", "--out", "tokenizer"]
-    assert "143 merges" in runner.invoke(cli.app, trained).output
+    trained = ["tokenizer", "train", "clean", "--vocab-size", "300", "--out", "tokenizer"]
+    assert "43 merges" in runner.invoke(cli.app, trained).output

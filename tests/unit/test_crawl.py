@@ -327,7 +327,11 @@ def test_world_server_answers_as_it_should() -> None:
         ask("GET", "/")
 
 
-def test_pydoc_serves_the_standard_library_and_nothing_else(tmp_path: Path) -> None:
+def test_pydoc_serves_the_standard_library_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "readers_module.py").write_text("open('imported', 'w').close()")
+    monkeypatch.chdir(tmp_path)
     with serve_pydoc() as site:
         report = go(site, tmp_path / "x.warc.gz", deny=site.deny, max_pages=12)
         index = [p for p in read_warc(tmp_path / "x.warc.gz") if p.url == f"http://{PYDOC_HOST}/"]
@@ -335,6 +339,8 @@ def test_pydoc_serves_the_standard_library_and_nothing_else(tmp_path: Path) -> N
     assert report.hosts == {PYDOC_HOST: 12}
     assert b"json" in index[0].html
     assert b"warcio" not in index[0].html, "only the standard library"
+    assert b"readers_module" not in index[0].html, "nothing of the current folder"
+    assert not (tmp_path / "imported").exists()
     with pytest.raises(OSError):
         HTTPConnection(*site.address, timeout=1).request("GET", "/")
 
