@@ -87,13 +87,18 @@ class Claim:
             ("note", html.escape(self.note)),
         ]
         lines = "".join(f'<div class="claim-{name}">{text}</div>' for name, text in rows if text)
-        return f'<div class="claim claim-{state}" id="claim-{html.escape(self.id)}">{lines}</div>'
+        return f'<div class="claim claim-{state}" id="{anchor_of(self.id)}">{lines}</div>'
 
     def _numbers(self) -> str:
         measured, expected = html.escape(show(self.measured)), html.escape(show(self.expected))
         within = f" ± {self.tolerance:.0%}" if self.tolerance else ""
         sign = html.escape(SIGNS[self.relation])
         return f"measured <b>{measured}</b>, expected {sign}{expected}{within}"
+
+
+def anchor_of(id: str) -> str:
+    """Where in its page a claim stands; a dot would have a meaning of its own in a selector."""
+    return f"claim-{id.replace('.', '-')}"
 
 
 def show(value: Any) -> str:
@@ -220,7 +225,7 @@ def read_claims(notebooks: str | Path) -> list[dict[str, Any]]:
             if row["id"] in seen:
                 raise CourseError(f"claim {row['id']} stands twice: {seen[row['id']]} and {where}")
             seen[row["id"]] = where
-            anchor = f"{path.stem}.html#claim-{row['id']}"
+            anchor = f"{path.stem}.html#{anchor_of(row['id'])}"
             rows.append(
                 {"id": row["id"], "chapter": path.stem, **row, "where": where, "anchor": anchor}
             )

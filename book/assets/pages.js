@@ -13,6 +13,11 @@
     for (const entry of document.querySelectorAll('[role="list"] > [role="doc-biblioentry"]')) {
       entry.setAttribute('role', 'listitem');
     }
+
+    // A folded cell reads "Show code cell source" but is named otherwise: again, its words are its name.
+    for (const summary of document.querySelectorAll('summary[aria-label]')) {
+      summary.removeAttribute('aria-label');
+    }
     scrollable();
   });
 

@@ -64,7 +64,7 @@ class Shown:
         return {
             "text/plain": f"Figure {self.number}. {self.caption}",
             "text/html": (
-                f'<figure class="course-figure" id="figure-{html.escape(self.number)}">'
+                f'<figure class="course-figure" id="figure-{html.escape(self.number).replace(".", "-")}">'
                 f'<div class="course-figure-scroll" tabindex="0" role="group" aria-label="{label}">'
                 f"{svg}</div>"
                 f"<figcaption><b>{label}</b> {caption}</figcaption></figure>"

@@ -63,7 +63,7 @@ def test_few_cells_escape_comparison(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_figures_are_numbered_in_order(path):
     chapter = int(path.name[:2])
-    numbers = re.findall(r'id=\\"figure-(\d+)\.(\d+)\\"', path.read_text(encoding="utf-8"))
+    numbers = re.findall(r'id=\\"figure-(\d+)-(\d+)\\"', path.read_text(encoding="utf-8"))
     assert [(int(a), int(b)) for a, b in numbers] == [(chapter, i + 1) for i in range(len(numbers))]
     assert numbers
 

@@ -120,7 +120,7 @@ def test_stored_claims_are_read_back(tmp_path):
     assert read["id"] == "a.b"
     assert read["chapter"] == "01-first"
     assert read["where"] == "01-first.ipynb, cell 3"
-    assert read["anchor"] == "01-first.html#claim-a.b"
+    assert read["anchor"] == "01-first.html#claim-a-b"
     assert {"time", "text", "kind", "measured", "expected", "holds"} <= read.keys()
 
 
