@@ -10,8 +10,8 @@ EXTRAS := data,ray,book,test
 ifdef NO_COLOR
 BOLD :=
 else
-BOLD := $(shell tput bold 2>/dev/null)
-PLAIN := $(shell tput sgr0 2>/dev/null)
+BOLD := $(shell [ -t 2 ] && tput bold 2>/dev/null)
+PLAIN := $(shell [ -t 2 ] && tput sgr0 2>/dev/null)
 endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,7 +26,7 @@ TEST_THREADS := OMP_NUM_THREADS=1
 
 help:  ## list the targets
 	@echo "The executable book on language models."; echo
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  $(BOLD)make %-14s$(PLAIN) %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  $(BOLD)make %-15s$(PLAIN) %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- environment ------------------------------------------------------------------------------
 
@@ -43,7 +43,8 @@ book: venv  ## build the book from the notebooks' stored outputs
 
 serve: book  ## build, then serve the book at a loopback address
 	@echo "The book: http://127.0.0.1:$${PORT:-8000}/  (Ctrl-C ends)"
-	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $${PORT:-8000} 2>/dev/null
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $${PORT:-8000} 2>/dev/null || \
+	  { echo "cannot serve at port $${PORT:-8000}: is it taken? Another one: make serve PORT=8001"; exit 1; }
 
 notebooks: venv  ## execute the chapters, one at a time (CHAPTERS="01 02" for some)
 	@$(BIN)/python tools/execute.py $(CHAPTERS)

@@ -83,14 +83,19 @@ ASSETS: dict[str, Asset] = {
 }
 
 
+def cache_path() -> Path:
+    """Where the cache folder is, whether it exists, can be written, or not."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmcourse"
+    return Path(os.environ.get("LLMCOURSE_CACHE") or default).expanduser()
+
+
 def cache_dir() -> Path:
     """The one folder where the course keeps files: `LLMCOURSE_CACHE`, or `~/.cache/llmcourse`.
 
     Raises:
         CourseError: if the folder cannot be made or written to.
     """
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmcourse"
-    folder = Path(os.environ.get("LLMCOURSE_CACHE") or default).expanduser()
+    folder = cache_path()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -217,7 +222,7 @@ def in_package(asset: Asset) -> Path | None:
 def locate(name: str) -> tuple[Path | None, str]:
     """Where an asset is now, without fetching it: (path or None, "cache" | "package" | "missing")."""
     asset = _asset(name)
-    cached = cache_dir() / asset.name
+    cached = cache_path() / asset.name  # to look, it need not be writable
     if cached.is_file():
         return cached, "cache"
     packaged = in_package(asset)

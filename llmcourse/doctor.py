@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from . import __version__, assets
+from .errors import CourseError
 from .runtime import cores, version_of
 
 CORE = ("torch", "numpy", "tiktoken", "matplotlib", "ipywidgets")
@@ -63,9 +64,13 @@ def _machine() -> list[Finding]:
         found.append(
             Finding("machine", "device", f"{device}, {torch.get_num_threads()} torch threads")
         )
-    free = shutil.disk_usage(assets.cache_dir()).free / 1e9
-    cure = "" if free > 2 else "set LLMCOURSE_CACHE to a disk with more room"
-    found.append(Finding("machine", "cache", f"{assets.cache_dir()}, {free:.0f} GB free", cure))
+    try:
+        free = shutil.disk_usage(assets.cache_dir()).free / 1e9
+    except CourseError as error:
+        found.append(Finding("machine", "cache", error.message, error.hint))
+    else:
+        cure = "" if free > 2 else "set LLMCOURSE_CACHE to a disk with more room"
+        found.append(Finding("machine", "cache", f"{assets.cache_dir()}, {free:.0f} GB free", cure))
     browser = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )

@@ -70,6 +70,8 @@ def execute(text: Path) -> float:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
     }
+    # As `make sync` leaves it.
+    notebook.metadata.get("jupytext", {}).pop("text_representation", None)
     notebook.metadata.setdefault("language_info", {}).pop("version", None)
     target = NOTEBOOKS / f"{text.stem}.ipynb"
     target.parent.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,10 @@ def crawl(
     out: Annotated[Path, typer.Option(help="The folder for the WARC files.")] = Path("work/crawl"),
     preset: Preset = "quick",
     max_pages: Annotated[
-        int | None, typer.Option(help="Stop after so many pages of a crawl.")
+        int | None, typer.Option(min=1, help="Stop after so many pages of a crawl.")
     ] = None,
     delay: Annotated[
-        float, typer.Option(help="Seconds between two requests to one host (real sites).")
+        float, typer.Option(min=0, help="Seconds between two requests to one host (real sites).")
     ] = 1.0,
     force: Annotated[bool, typer.Option(help="Crawl again although the files are there.")] = False,
 ) -> None:
@@ -51,6 +52,10 @@ def crawl(
             delay=delay, timeout=limits.timeout, max_bytes=limits.max_bytes,
         )  # fmt: skip
         print(report)
+        if not report.pages:
+            (out / "pages.warc.gz").unlink()
+            raise CourseError("no page could be fetched", hint="the reasons stand above")
+        print(f"next: llmcourse data build {out}/pages.warc.gz --out work/clean")
         return
     if max_pages is not None:
         sections = {
@@ -92,9 +97,9 @@ def build(
         float, typer.Option(help="How sure the language identifier must be.")
     ] = 0.65,
     executor: Annotated[str, typer.Option(help="Where to run: local, slurm or ray.")] = "local",
-    tasks: Annotated[int | None, typer.Option(help="In how many parts to work.")] = None,
+    tasks: Annotated[int | None, typer.Option(min=1, help="In how many parts to work.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Parts worked on at once. Default: the cores.")
+        int | None, typer.Option(min=1, help="Parts worked on at once. Default: the cores.")
     ] = None,
     option: Annotated[
         list[str] | None,
@@ -115,7 +120,7 @@ def build(
             raise CourseError(
                 f"--option {pair!r} is not KEY=VALUE", hint="for example --option partition=cpu"
             )
-        options[key] = value
+        options[key] = _number(value)
     count = None
     if tokens:
         from ..tokenizer.pretrained import gpt4_reference
@@ -133,6 +138,13 @@ def build(
     print(report)
 
 
+def _number(value: str) -> str | int | float:
+    """A number as such: Ray's options are numbers, and Slurm's are written out in any case."""
+    if re.fullmatch(r"0|[1-9]\d*", value):
+        return int(value)
+    return float(value) if re.fullmatch(r"\d+\.\d+", value) else value
+
+
 def _blocked(file: Path | None, inputs: list[str]) -> list[str]:
     """The domains of a block list: the one given, or the one beside the first input."""
     if file is None:
@@ -147,6 +159,10 @@ def _blocked(file: Path | None, inputs: list[str]) -> list[str]:
         raise CourseError(
             f"cannot read {file}: {error.strerror}", hint="give --blocked FILE"
         ) from error
+    except UnicodeDecodeError as error:
+        raise CourseError(
+            f"{file} is not a text file in UTF-8", hint="give --blocked a file with a domain a line"
+        ) from error
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -155,7 +171,7 @@ def show(
     folder: Annotated[Path, typer.Argument(help="A folder that `data build` wrote.")],
     stage: Annotated[str, typer.Option(help="Show pages that this stage dropped, and why.")] = "",
     url: Annotated[str, typer.Option(help="Show one page's way through the pipeline.")] = "",
-    n: Annotated[int, typer.Option("-n", help="How many examples.")] = 5,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Look at a build: the funnel, what a stage dropped, or one page's story.
@@ -176,8 +192,13 @@ def show(
         print(f"\n--- HTML, {len(page.html):,} characters\n{page.html[:600]}")
         print(f"\n--- text\n{page.text or page.extracted or '(none)'}")
     elif stage:
-        for item in report.examples(stage, n):
+        found = report.examples(stage, n)
+        if not found:
+            print(f"the stage {stage!r} dropped nothing")
+        for item in found:
             same = f" (kept: {item.duplicate_of})" if item.duplicate_of else ""
-            print(f"{item.url}\n  {item.reason}{same}\n  {' '.join(item.start.split())}\n")
+            print(
+                f"{item.url or '(no address)'}\n  {item.reason}{same}\n  {' '.join(item.start.split())}\n"
+            )
     else:
         Console().print(report)

@@ -230,7 +230,7 @@ class _Crawler:
         while True:
             current, host = chain[-1], host_of(chain[-1])
             if not self.robots.allows(current):
-                raise _NotKept("forbidden by robots.txt")
+                raise _NotKept(self.robots.why_not(current))
             self._wait(current, host)
             try:
                 answer: Response = self.get(current)

@@ -74,11 +74,15 @@ def minhash_deduplication(
         seed: Seed of the hash functions.
 
     Raises:
-        ValueError: if ``num_bands`` does not divide ``num_hashes``.
+        ValueError: if ``num_bands`` does not divide ``num_hashes``, or a parameter is out of range.
         CourseError: if a file cannot be read or would be overwritten.
     """
     if num_bands < 1 or num_hashes < 1 or num_hashes % num_bands:
         raise ValueError(f"num_bands ({num_bands}) must divide num_hashes ({num_hashes})")
+    if ngrams < 1 or not 0 <= jaccard_threshold <= 1:
+        raise ValueError(
+            f"ngrams ({ngrams}) must be at least 1, jaccard_threshold ({jaccard_threshold}) in [0, 1]"
+        )
     files = [Path(path) for path in paths]
     outputs = output_paths(files, output_dir)
 

@@ -29,18 +29,24 @@ class Robots:
     def __init__(self, get: Callable[[str], Response], user_agent: str) -> None:
         self._get, self._agent = get, user_agent
         self._rules: dict[str, RobotFileParser] = {}
+        self._silent: set[str] = set()
 
     def allows(self, url: str) -> bool:
         """Whether the site lets us fetch this address."""
         return self._for(url).can_fetch(self._agent, url)
+
+    def why_not(self, url: str) -> str:
+        """Why an address that is not allowed is not."""
+        self._for(url)
+        silent = _site(url) in self._silent
+        return "robots.txt cannot be had" if silent else "forbidden by robots.txt"
 
     def delay(self, url: str) -> float:
         """The site's Crawl-delay for us, in seconds; 0 if it names none."""
         return float(self._for(url).crawl_delay(self._agent) or 0)
 
     def _for(self, url: str) -> RobotFileParser:
-        parts = urlsplit(url)
-        site = f"{parts.scheme}://{parts.netloc}"
+        site = _site(url)
         if site not in self._rules:
             self._rules[site] = self._read(f"{site}/robots.txt")
         return self._rules[site]
@@ -54,12 +60,22 @@ class Robots:
                     break
                 answer = self._get(urljoin(answer.url, answer.header("location")))
         except FetchError:
-            rules.parse(["User-agent: *", "Disallow: /"])
-            return rules
+            return self._nothing(url, rules)
         if answer.status == 200:
             rules.parse(answer.body[:MAX_ROBOTS_BYTES].decode("utf-8-sig", "replace").splitlines())
         elif 300 <= answer.status < 500:  # none, or a circle: RFC 9309 takes both for "no file"
             rules.parse([])
         else:
-            rules.parse(["User-agent: *", "Disallow: /"])
+            return self._nothing(url, rules)
         return rules
+
+    def _nothing(self, url: str, rules: RobotFileParser) -> RobotFileParser:
+        """The rules of a site that may have said no."""
+        self._silent.add(_site(url))
+        rules.parse(["User-agent: *", "Disallow: /"])
+        return rules
+
+
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

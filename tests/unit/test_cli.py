@@ -103,6 +103,89 @@ def test_claims(tmp_path):
     assert "0 claims" in runner.invoke(cli.app, [*where, "--chapter", "02"]).output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "crawl", "--max-pages", "0"],
+        ["data", "crawl", "--delay", "-1"],
+        ["data", "build", "x", "--out", "y", "--tasks", "0"],
+        ["data", "build", "x", "--out", "y", "--workers", "-1"],
+        ["data", "show", "x", "-n", "0"],
+        ["tokenizer", "train", "x", "--out", "y", "--workers", "0"],
+        ["tokenizer", "shards", "x", "--out", "y", "--tokens-per-shard", "0"],
+    ],
+)
+def test_impossible_numbers_are_refused(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(cli.app, arguments)
+    assert result.exit_code == 2
+    assert "Invalid value" in result.output
+    assert list(Path().iterdir()) == []
+
+
+def test_encode_from_a_pipe_loses_no_byte():
+    from llmcourse.tokenizer.pretrained import gpt4
+
+    data = b"abc \xff\xfe caf\xc3 \r\n<|endoftext|> x " + "é".encode() * 40_000 + b"\xc3"
+    result = runner.invoke(cli.app, ["tokenizer", "encode", "-"], input=data)
+    ids = list(map(int, result.output.split()))
+    assert gpt4().decode_bytes(ids) == data
+    assert ids == gpt4().encode_bytes(data)
+
+
+def test_a_text_file_is_one_document_and_loses_no_byte(tmp_path):
+    """Longer than what is read at a time, with bytes that are not UTF-8 and a special token."""
+    from llmcourse.data.shards import ShardSet
+    from llmcourse.tokenizer.pretrained import gpt4
+
+    data = b"the cat \xff\xfe sat,\r\n<|endoftext|>" * 40_000
+    (tmp_path / "text.txt").write_bytes(data)
+    out = tmp_path / "shards"
+    arguments = ["tokenizer", "shards", str(tmp_path / "text.txt"), "--out", str(out)]
+    assert runner.invoke(cli.app, arguments).exit_code == 0
+    *ids, last = ShardSet.open(out)
+    assert gpt4().decode_bytes(ids) == data
+    assert last == 100_257
+    assert last not in ids
+
+
+def test_training_reports_the_longest_token_learnt(tmp_path):
+    out = str(tmp_path / "t")
+    (tmp_path / "text.txt").write_bytes(b"ab ab ab \xff\xfe\xff\xfe " * 3)
+    train = ["tokenizer", "train", str(tmp_path / "text.txt"), "--out", out, "--vocab-size"]
+    assert "longest" not in runner.invoke(cli.app, [*train, "257"]).output
+    assert "the longest token is 'ab'" in runner.invoke(cli.app, [*train, "258"]).output
+    (tmp_path / "text.txt").write_bytes(b"a" * 100)
+    assert "… (100 bytes)" in runner.invoke(cli.app, [*train, "300"]).output
+    (tmp_path / "text.txt").write_bytes(b"a \xff")
+    refused = runner.invoke(cli.app, [*train, "300", "--fast"])
+    assert isinstance(refused.exception, CourseError)
+
+
+def test_a_block_list_that_is_no_text(tmp_path):
+    (tmp_path / "list").write_bytes(b"\xff\xfe")
+    arguments = ["data", "build", "x", "--out", "y", "--no-tokens"]
+    result = runner.invoke(cli.app, [*arguments, "--blocked", str(tmp_path / "list")])
+    assert isinstance(result.exception, CourseError)
+    assert "UTF-8" in str(result.exception)
+
+
+def test_options_that_are_numbers():
+    from llmcourse.commands.data import _number
+
+    given = ["4", "0.25", "cpu", "02:00:00", "007", "nan"]
+    assert list(map(_number, given)) == [4, 0.25, "cpu", "02:00:00", "007", "nan"]
+
+
+def test_without_a_cache_folder_the_installed_assets_still_serve(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LLMCOURSE_CACHE", str(tmp_path / "file" / "cache"))
+    assert runner.invoke(cli.app, ["tokenizer", "encode", "hello world"]).output == "15339 1917\n"
+    shown = runner.invoke(cli.app, ["doctor"])
+    assert shown.exit_code == 0
+    assert "set LLMCOURSE_CACHE" in " ".join(shown.output.split())
+
+
 def test_doctor_knows_this_machine():
     result = runner.invoke(cli.app, ["doctor"])
     assert result.exit_code == 0, result.output
@@ -209,3 +292,10 @@ def test_crawl_build_show(tmp_path, monkeypatch):
     assert "--- text" in runner.invoke(cli.app, ["data", "show", "clean", "--url", url]).output
     trained = ["tokenizer", "train", "clean", "--vocab-size", "300", "--out", "tokenizer"]
     assert "43 merges" in runner.invoke(cli.app, trained).output
+
+
+def test_a_crawl_that_fetches_nothing_leaves_nothing(tmp_path):
+    nobody = ["data", "crawl", "http://127.0.0.1:1/", "--out", str(tmp_path), "--delay", "0"]
+    result = runner.invoke(cli.app, nobody)
+    assert "no page could be fetched" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []

@@ -214,7 +214,7 @@ def test_a_site_whose_robots_cannot_be_had_is_left_alone(tmp_path: Path) -> None
             [f"http://{HOST}/"], tmp_path / "x.warc.gz", resolve=resolve, delay=0, progress=False
         )
     assert report.pages == 0
-    assert list(report.skipped) == ["forbidden by robots.txt"]
+    assert list(report.skipped) == ["robots.txt cannot be had"]
 
 
 def test_a_host_that_stops_answering_is_given_up(tmp_path: Path) -> None:

@@ -236,3 +236,9 @@ def test_the_s_curve_is_what_happens(tmp_path: Path) -> None:
         )
         found += bool((one == two).all(axis=1).any())
     assert found / trials == pytest.approx(band_probability(s, bands, rows), abs=0.08)
+
+
+@pytest.mark.parametrize(("ngrams", "threshold"), [(0, 0.8), (5, 1.1), (5, -0.1)])
+def test_minhash_refuses_parameters_out_of_range(tmp_path, ngrams, threshold):
+    with pytest.raises(ValueError, match="ngrams"):
+        minhash_deduplication([], tmp_path, 10, 5, ngrams, threshold)
