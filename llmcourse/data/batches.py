@@ -61,13 +61,12 @@ def get_batch(
             hint=f"take T at most {len(row) - 1}" if len(row) > 1 else "give it more text",
         )
     where = "cpu" if generator is None else generator.device
-    starts = torch.randint(len(row) - T, (batch_size,), generator=generator, device=where).tolist()
-    cut = [row[s : s + T + 1] for s in starts]
+    starts = torch.randint(len(row) - T, (batch_size, 1), generator=generator, device=where).cpu()
+    places = starts + torch.arange(T + 1)  # [B, T + 1]
     if isinstance(row, Tensor):
-        block = torch.stack([window.long() for window in cut])  # type: ignore[union-attr]  # slices of a tensor
+        block = row[places.to(row.device)].long().to(device)
     else:
-        block = torch.from_numpy(np.stack(cut).astype(np.int64))
-    block = block.to(device)
+        block = torch.from_numpy(row[places.numpy()].astype(np.int64)).to(device)
     return block[:, :-1].contiguous(), block[:, 1:].contiguous()
 
 
