@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import data, tokenizer
+from .commands import data, generate, model, tokenizer
+from .commands.output import printable
 from .errors import CourseError
 
 app = typer.Typer(
@@ -23,6 +24,8 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(model.app, name="model")
+app.command()(generate.generate)
 
 
 def _version(value: bool) -> None:
@@ -132,7 +135,7 @@ def main() -> None:
     try:
         app()
     except CourseError as error:
-        print(f"llmcourse: {error}", file=sys.stderr)
+        print(f"llmcourse: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # `llmcourse … | head`
         sys.stderr.close()

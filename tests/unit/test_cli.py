@@ -191,7 +191,7 @@ def test_doctor_knows_this_machine():
     assert result.exit_code == 0, result.output
     assert "cl100k_base.tiktoken" in result.output
     rows = json.loads(runner.invoke(cli.app, ["doctor", "--json"]).output)
-    assert {row["area"] for row in rows} == {"machine", "core", "data", "book", "assets"}
+    assert {row["area"] for row in rows} == {"machine", "core", "data", "weights", "book", "assets"}
 
 
 def test_doctor_names_the_cure(monkeypatch):

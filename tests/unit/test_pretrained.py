@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -60,6 +62,20 @@ def test_offline_with_nothing_there(nothing_here):
         )
     with pytest.raises(CourseError, match=r"gpt2 is not on this machine.*load smollm2"):
         load("gpt2")
+
+
+def test_the_hub_in_a_fresh_process():
+    """Its submodules are lazy: what a test imported before must not hide what the code forgot to."""
+    code = (
+        "from llmcourse.model import pretrained\n"
+        "import huggingface_hub as hub\n"
+        "def refuse(*a, **k): raise OSError('no network in tests')\n"
+        "hub.snapshot_download = refuse\n"
+        "pretrained.load('gpt2')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "CourseError: openai-community/gpt2 is not on this machine" in done.stderr
+    assert "no network in tests" in done.stderr
 
 
 def test_from_the_hub(nothing_here, monkeypatch, tmp_path):
