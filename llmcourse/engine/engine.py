@@ -3,7 +3,8 @@
     engine = Engine(model, tokenizer)
     engine.generate("Once upon a time", Sampling(temperature=0.8), max_tokens=50).text
 
-The tokens are those of `naive.py`, and a stream's tokens do not depend on its neighbours. How streams
+The tokens are those of `naive.py`, and a stream's tokens do not depend on its neighbours; up to rounding,
+which may, rarely, decide a flip that is close in the seventh digit the other way. How streams
 share the model is in `scheduler.py`; a server or a tool uses its `submit`, `step` and `force`.
 
 Taught in chapter 05.

@@ -2,7 +2,8 @@
 
 A token of one stream needs every weight once: the machine reads them all, computes two operations with
 each, and waits for the next. So speed is bytes: those that have to be read for a token, over those the
-memory gives in a second. Every rung but the first lowers the bytes or shares them between streams.
+memory gives in a second. The cache saves arithmetic, the layout comes closer to the memory's speed,
+smaller numbers lower the bytes, and a batch shares them between streams.
 
 Taught in chapter 05.
 """
@@ -143,7 +144,7 @@ def climb(
 def memory_bandwidth(megabytes: int = 256, repeats: int = 7) -> float:
     """Bytes per second that this machine's processor reads from memory: the best of some runs.
 
-    A vector far larger than the processor's caches is added up, which needs every number and hardly any
+    A vector larger than most processors' caches is added up, which needs every number and hardly any
     arithmetic. (A matrix product reads a little slower; none of those tried here read faster.)
     """
     numbers = torch.ones(max(megabytes * 2**20 // 4, 1))

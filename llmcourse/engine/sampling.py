@@ -36,12 +36,12 @@ class Sampling:
     Args:
         temperature: The logits are divided by it. 0 is *greedy*: always the most probable token.
         top_k: Only the k most probable tokens can be drawn; None, or a number above V: no limit.
-        top_p: Only the fewest most probable tokens that together have this probability (*nucleus
+        top_p: Only the fewest most probable tokens that together have at least this probability (*nucleus
             sampling*, Holtzman et al. 2019, arXiv:1904.09751). In (0, 1].
         min_p: Only tokens at least this fraction as probable as the most probable one
             (arXiv:2407.01082). In [0, 1].
         repetition_penalty: Logits of tokens that occurred are divided by it (multiplied where
-            negative), as in CTRL (arXiv:1909.05858, section 4.1). 1: none.
+            negative), after CTRL (arXiv:1909.05858, section 4.1). 1: none.
         seed: Where the chance comes from; None: from the operating system, another one each time.
 
     Raises:
