@@ -24,11 +24,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import CourseError
 from ..model.attention import Cache
 from ..model.config import ModelConfig
 from ..model.rope import rope_angles, rope_frequencies
-from ..model.transformer import Transformer
+from ..model.transformer import Transformer, checked_shape
 from .weights import Product, Table, Weights, product
 
 
@@ -161,17 +160,7 @@ class FastModel:
         positions: Tensor | None = None,
     ) -> Tensor:
         """What the last block puts out, [B, T, C]: enough to fill a cache with a prompt."""
-        if ids.ndim != 2 or ids.shape[1] == 0:
-            raise CourseError(
-                f"ids must be [B, T] with T ≥ 1, not {list(ids.shape)}",
-                hint="for one sequence: torch.tensor([ids])",
-            )
-        B, T = ids.shape
-        if self.config.context_length < T:
-            raise CourseError(
-                f"{T} tokens, but the model sees {self.config.context_length} at once",
-                hint="give it fewer, the last ones for example",
-            )
+        B, T = checked_shape(ids, self.config)
         ids = ids.to(self.device)
         if cache is not None:
             where, seen = cache.begin(B, T)

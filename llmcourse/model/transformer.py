@@ -39,6 +39,26 @@ def _mlp(config: ModelConfig) -> MLP | SwiGLU:
     return MLP(config.width, config.hidden, config.bias, approximate)  # type: ignore[arg-type]
 
 
+def checked_shape(ids: Tensor, config: ModelConfig) -> tuple[int, int]:
+    """B and T of ids that a model of this shape can take.
+
+    Raises:
+        CourseError: if they are not [B, T], empty, or more than the model sees at once.
+    """
+    if ids.ndim != 2 or ids.shape[1] == 0:
+        raise CourseError(
+            f"ids must be [B, T] with T ≥ 1, not {list(ids.shape)}",
+            hint="for one sequence: torch.tensor([ids])",
+        )
+    B, T = ids.shape
+    if config.context_length < T:
+        raise CourseError(
+            f"{T} tokens, but the model sees {config.context_length} at once",
+            hint="give it fewer, the last ones for example",
+        )
+    return B, T
+
+
 class Block(nn.Module):
     """Communicate, then compute: x + attention(norm(x)), then x + mlp(norm(x)). [B, T, C] → [B, T, C].
 
@@ -156,17 +176,7 @@ class Transformer(nn.Module):
         Raises:
             CourseError: if there are more positions than the model has, or none.
         """
-        if ids.ndim != 2 or ids.shape[1] == 0:
-            raise CourseError(
-                f"ids must be [B, T] with T ≥ 1, not {list(ids.shape)}",
-                hint="for one sequence: torch.tensor([ids])",
-            )
-        B, T = ids.shape
-        if self.config.context_length < T:
-            raise CourseError(
-                f"{T} tokens, but the model sees {self.config.context_length} at once",
-                hint="give it fewer, the last ones for example",
-            )
+        B, T = checked_shape(ids, self.config)
         if cache is not None:
             cache_positions, cache_mask = cache.begin(B, T)
             positions = cache_positions if positions is None else positions
