@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..assets import atomic_write, cache_dir
-from ..presets import Preset
+from ..presets import CrawlSection, FilterSection, Preset, WorldSection
 from .crawl import CrawlReport, crawl
 from .fineweb import build
 from .report import FunnelReport
@@ -35,14 +35,15 @@ def corpus_folder(preset: Preset) -> Path:
 
 def make_world(preset: Preset) -> World:
     """The generated encyclopaedia of a preset."""
-    return World.generate(seed=preset.world.seed, articles=preset.world.articles)
+    section = preset.need(WorldSection)
+    return World.generate(seed=section.seed, articles=section.articles)
 
 
 def crawl_site(
     site: ServedSite, path: Path, preset: Preset, max_pages: int, progress: bool = True
 ) -> CrawlReport:
     """Crawl one served site with a preset's limits."""
-    limits = preset.crawl
+    limits = preset.need(CrawlSection)
     return crawl(
         site.seeds,
         path,
@@ -68,6 +69,7 @@ def crawl_all(
         The two reports, by name: ``world`` and ``pydoc``.
     """
     folder = Path(folder)
+    limits = preset.need(CrawlSection)
     world = make_world(preset)
     with atomic_write(folder / "manifest.json") as path:
         path.write_text(
@@ -76,12 +78,12 @@ def crawl_all(
     reports = {}
     with serve_world(world) as site:
         reports["world"] = crawl_site(
-            site, folder / "world.warc.gz", preset, preset.crawl.max_pages, progress
+            site, folder / "world.warc.gz", preset, limits.max_pages, progress
         )
-    if preset.crawl.pydoc_pages:
+    if limits.pydoc_pages:
         with serve_pydoc() as site:
             reports["pydoc"] = crawl_site(
-                site, folder / "pydoc.warc.gz", preset, preset.crawl.pydoc_pages, progress
+                site, folder / "pydoc.warc.gz", preset, limits.pydoc_pages, progress
             )
     return reports
 
@@ -111,15 +113,15 @@ def prepare(
     if (clean / "report.json").exists():
         return FunnelReport.load(clean)
     archives = sorted(folder.glob("*.warc.gz"))
-    if len(archives) < 1 + bool(preset.crawl.pydoc_pages):
+    if len(archives) < 1 + bool(preset.need(CrawlSection).pydoc_pages):
         crawl_all(preset, folder, progress=progress)
         archives = sorted(folder.glob("*.warc.gz"))
     return build(
         archives,
         clean,
         blocked_domains=make_world(preset).blocked_domains,
-        language=preset.filter.language,
-        language_threshold=preset.filter.language_threshold,
+        language=preset.need(FilterSection).language,
+        language_threshold=preset.need(FilterSection).language_threshold,
         count_tokens=count_tokens,
         progress=progress,
         **machine,

@@ -10,16 +10,22 @@ import hashlib
 import json
 import sys
 from importlib import resources
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import CourseError
 
+if TYPE_CHECKING:
+    from ..model.config import ModelConfig
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+S = TypeVar("S", bound="Section")
 
 
 class Section(BaseModel):
@@ -75,22 +81,170 @@ class ShardSection(Section):
     dtype: Literal["uint16", "uint32"] = "uint16"
 
 
+class MixtureSection(Section):
+    """The training text of the course model (chapter 06).
+
+    Args:
+        seed: Of everything.
+        size: Share of the whole World's entities (about 5,000 at 1).
+        tales: Pages that tell no facts.
+        exercises: Pages of the schoolbook.
+        notices: Whether to add notices repeated up to 1,000 times.
+        pydoc_pages: Pages of Python's documentation to crawl for prose.
+        held_out: Share of the documents kept for evaluation.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    size: float = Field(default=1.0, gt=0, le=1)
+    tales: int = Field(ge=0)
+    exercises: int = Field(ge=0)
+    notices: bool = True
+    pydoc_pages: int = Field(default=0, ge=0)
+    held_out: float = Field(default=0.01, gt=0, lt=0.5)
+
+
+class ModelSection(Section):
+    """The transformer (chapter 04): a named configuration, and what differs from it."""
+
+    config: str
+    context_length: int | None = Field(default=None, ge=1)
+    vocab_size: int | None = Field(default=None, ge=1)
+
+    def build(self) -> ModelConfig:
+        """The configuration.
+
+        Raises:
+            CourseError: if there is none of this name.
+        """
+        from ..model.config import config_from, named
+
+        fields = named(self.config).model_dump()
+        changes = self.model_dump(include={"context_length", "vocab_size"}, exclude_none=True)
+        return config_from({**fields, **changes}, f"the model of preset section {self.config}")
+
+
+class TrainSection(Section):
+    """A pretraining run (chapter 06).
+
+    Args:
+        data: Where the tokens come from: ``mixture``, the course's own (chapter 06); ``fineweb-edu``,
+            shards from the hub; ``letters``, chapter 04's letters to sort.
+        batch_tokens: Tokens of one step, over all processes and micro-batches.
+        micro_batch: Rows that one process holds at once; the rest of a batch is accumulated.
+        context: Tokens in a row, T.
+        steps: Steps of the optimizer.
+        optimizer: ``adamw``, or ``muon`` for the blocks' matrices with AdamW for the rest.
+        lr, min_lr, warmup_steps: The schedule: up in a line, down in half a cosine.
+        weight_decay, beta1, beta2, clip: Of the optimizer.
+        precision: ``auto`` chooses by device.
+        compile: ``auto`` compiles where it was measured to win.
+        strategy: How several processes share the work: ``ddp``, a copy each; ``fsdp``, a part each.
+        activation_checkpointing: Forget what is inside a block and compute it again on the way back.
+        order: How windows are drawn from the tokens; see `ShardLoader`.
+        eval_every, eval_tokens: Held-out text every so many steps, so many tokens of it.
+        sample_every, save_every: Texts, a snapshot, every so many steps; 0 for never.
+        prompts: What the texts begin with; an empty one is the beginning of a document …
+        sample_tokens: … and how many tokens of each are written.
+        keep: Snapshots kept; older ones are removed, except …
+        milestones: … those of these steps.
+        seed: Of weights and batches.
+        expected: What the run should come to, on which hardware, in words.
+    """
+
+    data: Literal["mixture", "fineweb-edu", "letters"]
+    batch_tokens: int = Field(ge=1)
+    micro_batch: int = Field(ge=1)
+    context: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: float = Field(gt=0)
+    min_lr: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    activation_checkpointing: bool = False
+    order: Literal["random", "epoch", "sequential"] = "epoch"
+    eval_every: int = Field(default=250, ge=0)
+    eval_tokens: int = Field(default=100_000, ge=0)
+    sample_every: int = Field(default=0, ge=0)
+    prompts: tuple[str, ...] = ("",)
+    sample_tokens: int = Field(default=64, ge=1)
+    save_every: int = Field(default=0, ge=0)
+    keep: int = Field(default=2, ge=1)
+    milestones: tuple[int, ...] = ()
+    seed: int = Field(default=0, ge=0)
+    expected: str = ""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> TrainSection:
+        if self.batch_tokens % self.context:
+            raise ValueError("batch_tokens is not a multiple of context")
+        if (self.batch_tokens // self.context) % self.micro_batch:
+            raise ValueError("the rows of a batch are not a multiple of micro_batch")
+        if self.warmup_steps > self.steps:
+            raise ValueError("warmup_steps is more than steps")
+        if self.min_lr > self.lr:
+            raise ValueError("min_lr is more than lr")
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Rows of the global batch."""
+        return self.batch_tokens // self.context
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens of the whole run."""
+        return self.batch_tokens * self.steps
+
+
 class Preset(Section):
-    """Everything that one name stands for."""
+    """Everything that one name stands for. A section that a preset does without is None."""
 
     name: str
     description: str
-    world: WorldSection
-    crawl: CrawlSection
-    filter: FilterSection
-    tokenizer: TokenizerSection
-    shards: ShardSection
+    world: WorldSection | None = None
+    crawl: CrawlSection | None = None
+    filter: FilterSection | None = None
+    tokenizer: TokenizerSection | None = None
+    shards: ShardSection | None = None
+    mixture: MixtureSection | None = None
+    model: ModelSection | None = None
+    train: TrainSection | None = None
 
     @model_validator(mode="after")
-    def _ids_fit_their_type(self) -> Preset:
-        if self.shards.dtype == "uint16" and self.tokenizer.vocab_size > 2**16:
+    def _fits_together(self) -> Preset:
+        narrow = self.shards is not None and self.shards.dtype == "uint16"
+        if narrow and self.tokenizer and self.tokenizer.vocab_size > 2**16:
             raise ValueError("shards.dtype is uint16, but tokenizer.vocab_size needs uint32")
+        if self.train and self.model:
+            config = self.model.build()
+            if self.train.context > config.context_length:
+                raise ValueError("train.context is longer than the model's context_length")
+            if self.tokenizer and config.vocab_size < self.tokenizer.vocab_size:
+                raise ValueError("model.vocab_size is smaller than tokenizer.vocab_size")
+        elif self.train:
+            raise ValueError("train: there is no [model] to train")
         return self
+
+    def need(self, kind: type[S]) -> S:
+        """The section of this kind.
+
+        Raises:
+            CourseError: if the preset does without one.
+        """
+        for name in type(self).model_fields:
+            if isinstance(section := getattr(self, name), kind):
+                return section
+        raise CourseError(
+            f"preset {self.name} has no [{kind.__name__.removesuffix('Section').lower()}]",
+            hint="`llmcourse presets` lists the others",
+        )
 
     def fingerprint(self, *sections: str) -> str:
         """A short checksum of the named sections (all of them by default), for folder names."""
@@ -119,9 +273,29 @@ def load(name: str) -> Preset:
 def parse(name: str, text: str) -> Preset:
     """Read a preset from TOML text."""
     try:
-        return Preset.model_validate({"name": name, **tomllib.loads(text)})
+        return _checked(name, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise CourseError(f"preset {name}: not TOML: {error}") from error
+
+
+def change(preset: Preset, section: str, changes: dict[str, Any]) -> Preset:
+    """A preset with some settings of a section replaced.
+
+    Raises:
+        CourseError: if it does without that section, or for a contradiction, naming the setting.
+    """
+    content = preset.model_dump(mode="json", exclude_none=True, exclude={"name"})
+    if section not in content:
+        raise CourseError(
+            f"preset {preset.name} has no [{section}]", hint="`llmcourse presets` lists the others"
+        )
+    content[section] |= changes
+    return _checked(preset.name, content)
+
+
+def _checked(name: str, content: dict[str, Any]) -> Preset:
+    try:
+        return Preset.model_validate({"name": name, **content})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "preset"

@@ -31,6 +31,10 @@ GPT4_PATTERN = (
 )
 """GPT-4 (cl100k): also 'S as 's, digits by three at most, and line ends kept with what precedes."""
 
+DIGITS_PATTERN = GPT2_PATTERN.replace(r" ?\p{N}+", r"\p{N}")
+"""GPT-2's, but every digit is a piece of its own, without a space before it, as Llama and SmolLM2 have it:
+a model that is to reckon should see 128 as 1, 2, 8 and not as one symbol among a thousand."""
+
 # Which characters are letters (\p{L}) or numbers (\p{N}) depends on the version of Unicode, and the
 # regular expressions of Python and of Rust seldom have the same. These became letters or numbers
 # after Unicode 16, the version of tiktoken and rustbpe; we treat them as Unicode 16 does. A test

@@ -10,22 +10,24 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-_TOWN = words(
+TOWN_STARTS = words(
     "Ald Bar Bel Bram Bren Cal Cor Dal Dor Dun Eld Esk Fal Fen Gal Gar Gost Har Hest Ild Jor Kel "
     "Lan Lor Mar Mel Nar Nim Ost Pel Quor Rav Ros Sal Ser Tam Tar Tol Ulm Vas Vel Ves Wil Yar Zan"
 )
-_TOWN_END = words(
+TOWN_ENDS = words(
     "avel avin issen ovar umber ister ellow arrow ennet orrel olin amere ithe ova iscar uvane "
     "oster ibray acott idene egarth ombe olt anry illet abeck isund ével öller evick"
 )
-_RIVER = words("Mi Te Lo Ve Bra Ka Na Li Wi Du Sho Tha Cre Sa Qui Hu Ro Fe Ga Pi Sto Tri Yo Za")
-_RIVER_END = words("ssel lder rrow nnet rrin sk lm rne ddle tten vane mmer lloth zel gg ble shan")
-_SURNAME = words(
+RIVER_STARTS = words(
+    "Mi Te Lo Ve Bra Ka Na Li Wi Du Sho Tha Cre Sa Qui Hu Ro Fe Ga Pi Sto Tri Yo Za"
+)
+RIVER_ENDS = words("ssel lder rrow nnet rrin sk lm rne ddle tten vane mmer lloth zel gg ble shan")
+SURNAME_STARTS = words(
     "Tanq Voss Pell Harr Merr Oll Quill Brack Cress Dorm Fenn Gorr Hask Iv Jess Kerr Lamm Morr "
     "Nett Orch Pask Rudd Sedd Thorn Umm Varr Wick Yarr Zell Birk Cald Drew Elm Farr Gant Holl Ing "
     "Kett Lusc Mapp Nairn Opp Pym Rast Skell Trev Uld Wend"
 )
-_SURNAME_END = words(
+SURNAME_ENDS = words(
     "amoor eby icott addle enby imer ock andry ester inshaw oway arby etto ingale ander ivane "
     "eray olt usk erwin omby elow etter under iman ésan öde"
 )
@@ -71,15 +73,15 @@ class Namer:
 
     def town(self) -> str:
         """A town, such as *Corissen*."""
-        return self._fresh("town", _TOWN, _TOWN_END)
+        return self._fresh("town", TOWN_STARTS, TOWN_ENDS)
 
     def river(self) -> str:
         """A river, such as *Lossel*; the article is not part of it."""
-        return self._fresh("river", _RIVER, _RIVER_END)
+        return self._fresh("river", RIVER_STARTS, RIVER_ENDS)
 
     def surname(self) -> str:
         """A family name, such as *Pellimer*."""
-        return self._fresh("surname", _SURNAME, _SURNAME_END)
+        return self._fresh("surname", SURNAME_STARTS, SURNAME_ENDS)
 
     def person(self, woman: bool) -> tuple[str, str]:
         """A first name and a family name that nobody else bears."""

@@ -1,0 +1,151 @@
+"""What a model knows of the World, against how often it read it.
+
+A *cloze* is a sentence that breaks off before a fact: ``Adry Pellimer was born in the year``. The model
+goes on greedily, and knows the fact if it writes ``1832``. Since the World counts its mentions, the share of
+facts known can be drawn against the number of times they were read. Chance is measured beside it: how often one
+would be right by always giving the relation's most frequent answer.
+
+Taught in chapter 07.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..data.world.whole import Encyclopaedia
+from ..data.world.whole.telling import clozes
+
+Continue = Callable[[Sequence[str], int], Sequence[str]]
+"""Prompts and a number of tokens → what the model writes after each."""
+
+BANDS = ((1, 1), (2, 3), (4, 9), (10, 29), (30, 99), (100, 10_000))
+"""Numbers of mentions that are looked at together."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A cloze about a fact whose mentions were counted.
+
+    Attributes:
+        subject: The entity.
+        kind: Its kind.
+        relation: What is asked.
+        prompt: The beginning of the sentence.
+        answer: How it must go on.
+        mentions: How often the fact was told in the training text.
+    """
+
+    subject: str
+    kind: str
+    relation: str
+    prompt: str
+    answer: str
+    mentions: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many, with an interval.
+
+    Attributes:
+        right: How many.
+        of: Of how many.
+        label: What of.
+    """
+
+    right: int
+    of: int
+    label: str = ""
+
+    @property
+    def value(self) -> float:
+        """The share; NaN of nothing."""
+        return self.right / self.of if self.of else math.nan
+
+    def interval(self, z: float = 1.96) -> tuple[float, float]:
+        """Wilson's interval (1927): by default 95 %."""
+        if not self.of:
+            return 0.0, 1.0
+        n, p = self.of, self.value
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def questions(
+    world: Encyclopaedia,
+    mentions: Mapping[str, Mapping[str, int]],
+    *,
+    per_band: int = 200,
+    bands: Sequence[tuple[int, int]] = BANDS,
+    seed: int = 0,
+) -> list[Question]:
+    """Clozes about facts of every band of mentions, drawn at random within the band.
+
+    Args:
+        world: The facts.
+        mentions: How often each was told, as `read_mentions` reads it.
+        per_band: At most so many facts of a band.
+        bands: Least and greatest number of mentions.
+        seed: Of the draw and the wordings.
+    """
+    rng = random.Random(seed)
+    drawn: list[Question] = []
+    everything = [(entity, relation) for entity in world.everything() for relation in entity.facts]
+    for low, high in bands:
+        members = [
+            (entity, relation)
+            for entity, relation in everything
+            if low <= mentions.get(entity.name, {}).get(relation, 0) <= high
+        ]
+        for entity, relation in rng.sample(members, min(per_band, len(members))):
+            for cloze in clozes(entity, relation, 1, rng):
+                told = mentions[entity.name][relation]
+                drawn.append(
+                    Question(
+                        entity.name, entity.kind.name, relation, cloze.prompt, cloze.answer, told
+                    )
+                )
+    return drawn
+
+
+def answered(asked: Sequence[Question], go_on: Continue, max_tokens: int = 24) -> list[bool]:
+    """Whether each cloze is completed with its answer, to the letter, and not merely with its beginning."""
+    texts = go_on([question.prompt for question in asked], max_tokens)
+    return [is_right(q.answer, text) for q, text in zip(asked, texts, strict=True)]
+
+
+def is_right(answer: str, text: str) -> bool:
+    """Whether a continuation begins with an answer: the words, and then no further letter or digit.
+
+    ``1832`` is right for ``" 1832 and"``, and neither for ``" 18325"`` nor for ``" 1,832"``.
+    """
+    text = text.lstrip()
+    rest = text[len(answer) :]
+    return text.startswith(answer) and not rest[:1].isalnum()
+
+
+def by_mentions(
+    asked: Sequence[Question], right: Sequence[bool], bands: Sequence[tuple[int, int]] = BANDS
+) -> list[Share]:
+    """The share of facts known in each band."""
+    shares = []
+    for low, high in bands:
+        inside = [ok for q, ok in zip(asked, right, strict=True) if low <= q.mentions <= high]
+        label = str(low) if low == high else f"{low}–{high}" if high < 10_000 else f"{low} and more"
+        shares.append(Share(sum(inside), len(inside), label))
+    return shares
+
+
+def by_guessing(world: Encyclopaedia, asked: Sequence[Question]) -> Share:
+    """How many would be right by always giving the most frequent answer to such a question."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for entity in world.everything():
+        for relation, value in entity.facts.items():
+            counts.setdefault((entity.kind.name, relation), Counter())[value] += 1
+    best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
+    return Share(sum(best[q.kind, q.relation] == q.answer for q in asked), len(asked), "guessing")
