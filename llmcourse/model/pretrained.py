@@ -3,8 +3,8 @@
     pretrained = load("smollm2")
     pretrained.model, pretrained.tokenizer, pretrained.chat_template
 
-Offline first: SmolLM2 comes out of an installed package. Everything else is fetched from the Hugging
-Face hub, once. This file does NOT read formats (`weights`). Taught in chapter 05.
+Offline first: the course's own models come with this package, SmolLM2 out of another one. Everything else
+is fetched from the Hugging Face hub, once. This file does NOT read formats (`weights`). Taught in chapter 05.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from llmcourse.tokenizer.chat_template import ChatTemplate, load_chat_template
 from llmcourse.tokenizer.gguf_tokenizer import named_token, tokenizer_from_gguf
 from llmcourse.tokenizer.huggingface import load_tokenizer
 
+from . import shipped
 from .config import ModelConfig
 from .transformer import Transformer
 from .weights import Checkpoint, build, open_checkpoint
@@ -80,7 +81,7 @@ def load(
     """Load a released model.
 
     Args:
-        name_or_path: A name of `HUB` (``smollm2`` is short for the 135M chat model, which needs no
+        name_or_path: One of the course's models (`shipped`), a name of `HUB` (``smollm2`` is short for the 135M chat model, which needs no
             network), a ``.gguf`` file, or a folder: ours or Hugging Face's, with a tokenizer.
         dtype: Of the parameters: float32, bfloat16 or float16.
         device: Where the parameters shall be.
@@ -107,12 +108,14 @@ def load(
 
 def names() -> list[str]:
     """The names that `load` knows."""
-    return [*ALIASES, *HUB]
+    return [*shipped.names(), *ALIASES, *HUB]
 
 
 def _find(name: str, progress: bool) -> tuple[Path, str]:
     """Where the files are, fetched if need be, and what to call that place."""
     known = ALIASES.get(name.lower(), name.lower())
+    if known in shipped.names():
+        return shipped.folder(known), known
     if known not in HUB:
         path = Path(name).expanduser()
         if not path.exists():

@@ -27,7 +27,7 @@ from ..names import (
 from ..textbank import load_bank
 from .kinds import KINDS, Kind
 
-ZIPF, MOST = 1.2, 500
+ZIPF, MOST = 1.3, 600
 
 
 @dataclass
