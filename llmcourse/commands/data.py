@@ -41,12 +41,12 @@ def crawl(
     from ..data.crawl import crawl as run
 
     chosen = presets.load(preset)
+    limits = chosen.need(presets.CrawlSection)
     if not force and (found := sorted(out.glob("*.warc.gz"))):
         raise CourseError(
             f"{out} holds {found[0].name} already", hint="choose another folder, or add --force"
         )
     if urls:
-        limits = chosen.crawl
         report = run(
             urls, out / "pages.warc.gz", max_pages=max_pages or limits.max_pages, max_depth=limits.max_depth,
             delay=delay, timeout=limits.timeout, max_bytes=limits.max_bytes,
@@ -59,10 +59,10 @@ def crawl(
         return
     if max_pages is not None:
         sections = {
-            "crawl": chosen.crawl.model_copy(
+            "crawl": limits.model_copy(
                 update={
                     "max_pages": max_pages,
-                    "pydoc_pages": min(max_pages, chosen.crawl.pydoc_pages),
+                    "pydoc_pages": min(max_pages, limits.pydoc_pages),
                 }
             )
         }
@@ -167,6 +167,42 @@ def _blocked(file: Path | None, inputs: list[str]) -> list[str]:
 
 
 @app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="fineweb-edu or fineweb.")],
+    out: Annotated[Path, typer.Option(help="The folder for train/, valid/ and tokenizer.json.")],
+    tokens: Annotated[
+        str, typer.Option(help="How many to train on: 10B, 300M, 5k or a plain number.")
+    ],
+    valid: Annotated[str, typer.Option(help="How many more to hold out.")] = "10M",
+    tokenizer: Annotated[
+        str, typer.Option(help="gpt2 (downloaded once) or cl100k, GPT-4's (comes with the course).")
+    ] = "gpt2",
+    tokens_per_shard: Annotated[int, typer.Option(min=1_000, help="Of the shards.")] = 100_000_000,
+    revision: Annotated[str, typer.Option(help="Of the data set on the hub.")] = "main",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that tokenize. Default: the cores.")
+    ] = None,
+) -> None:
+    """Fetch a part of FineWeb from the hub and cut it into tokens. Stopped, it goes on where it was.
+
+    Example: `llmcourse data fetch fineweb-edu --tokens 10B --out work/fineweb-edu`
+    """
+    from ..data.hub import fetch_fineweb
+    from ..data.hub_request import parse_count
+    from ..data.shards import ShardSet
+
+    folder = fetch_fineweb(
+        name, out, tokens=parse_count(tokens), valid_tokens=parse_count(valid), tokenizer=tokenizer,
+        tokens_per_shard=tokens_per_shard, revision=revision, workers=workers,
+    )  # fmt: skip
+    for part in ("train", "valid"):
+        if (folder / part).is_dir():
+            shards = ShardSet.open(folder / part, verify=False)
+            print(f"{part}: {len(shards):,} tokens in {len(shards.names)} shards")
+    print(f"next: llmcourse pretrain --data {folder}")
+
+
+@app.command()
 def show(
     folder: Annotated[Path, typer.Argument(help="A folder that `data build` wrote.")],
     stage: Annotated[str, typer.Option(help="Show pages that this stage dropped, and why.")] = "",
@@ -202,3 +238,33 @@ def show(
             )
     else:
         Console().print(report)
+
+
+@app.command()
+def mixture(
+    preset: Annotated[
+        str, typer.Option(help="A preset with a mixture; `llmcourse presets` lists them.")
+    ] = "course-laptop",
+    out: Annotated[
+        Path | None, typer.Option(help="The folder. Without it, a place in the cache.")
+    ] = None,
+) -> None:
+    """Make the course model's training text: the whole World, filtered, and what is mixed into it.
+
+    Example: `llmcourse data mixture --preset quick --out work/mixture`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from .. import presets
+    from ..data.mixture import prepare_mixture
+
+    folder = prepare_mixture(presets.load(preset), out)
+    account = json.loads((folder / "mixture.json").read_text())
+    table = Table("source", "documents", "MB", "tokens", "share", box=None, pad_edge=False)
+    for name, count in account["sources"].items():
+        share = f"{count['tokens'] / account['tokens']:.1%}"
+        size = f"{count['bytes'] / 1e6:.1f}"
+        table.add_row(name, f"{count['documents']:,}", size, f"{count['tokens']:,}", share)
+    Console().print(table)
+    print(f"{account['tokens']:,} tokens, {account['vocab_size']:,} symbols, in {folder}")

@@ -136,7 +136,7 @@ class TrainSection(Section):
         optimizer: ``adamw``, or ``muon`` for the blocks' matrices with AdamW for the rest.
         lr, min_lr, warmup_steps: The schedule: up in a line, down in half a cosine.
         weight_decay, beta1, beta2, clip: Of the optimizer.
-        precision: ``auto`` chooses by device.
+        precision: ``auto`` chooses by device; ``native`` takes bf16 on processors too that multiply it.
         compile: ``auto`` compiles where it was measured to win.
         strategy: How several processes share the work: ``ddp``, a copy each; ``fsdp``, a part each.
         activation_checkpointing: Forget what is inside a block and compute it again on the way back.
@@ -164,7 +164,7 @@ class TrainSection(Section):
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     clip: float = Field(default=1.0, gt=0)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "native", "fp32", "bf16", "fp16"] = "auto"
     compile: Literal["auto", "yes", "no"] = "auto"
     strategy: Literal["ddp", "fsdp"] = "ddp"
     activation_checkpointing: bool = False
