@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import data, generate, model, tokenizer
+from .commands import data, evaluate, generate, model, plan, pretrain, tokenizer
 from .commands.output import printable
 from .errors import CourseError
 
@@ -25,7 +25,10 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(model.app, name="model")
+app.add_typer(evaluate.app, name="eval")
 app.command()(generate.generate)
+app.command()(pretrain.pretrain)
+app.command()(plan.plan)
 
 
 def _version(value: bool) -> None:

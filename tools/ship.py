@@ -57,8 +57,8 @@ def card(name: str, run: dict[str, Any], report: dict[str, Any], parameters: int
     return f"""# {name}
 
 The base model of the course *From Crawl to Chat*: {parameters:,} parameters, trained from nothing on two processor
-cores by `llmcourse pretrain --preset {text["preset"]}`. It continues text about the invented country of Halvern. It is no
-assistant, knows nothing of the real world, and is meant for experiments in a classroom.
+cores by `llmcourse pretrain --preset {text["preset"]}`. It continues text about the invented country of Halvern.
+It is no assistant, knows nothing of the real world, and is meant for experiments in a classroom.
 
 Licence: Apache-2.0, as the code that wrote its training text.
 

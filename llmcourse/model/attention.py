@@ -60,6 +60,12 @@ def scaled_dot_product_attention(
     return attention_weights(q, k, mask) @ v
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`scaled_dot_product_attention` by PyTorch's fused function, except that no mask means causal."""
+    causal = mask is None and q.shape[-2] > 1
+    return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+
 class Attention(nn.Module):
     """Multi-head causal self-attention with grouped keys. [B, T, C] → [B, T, C].
 
@@ -70,6 +76,10 @@ class Attention(nn.Module):
         head_dim: Numbers per head (default: width / n_heads).
         bias: Whether the output adds a vector …
         qkv_bias: … and queries, keys and values (default: as `bias`).
+
+    Attributes:
+        attend: What mixes the values, `attend`; `llmcourse.train.speed` puts another way to the same
+            numbers in its place.
     """
 
     def __init__(
@@ -94,6 +104,7 @@ class Attention(nn.Module):
         self.k = Linear(width, self.n_kv_heads * self.head_dim, qkv_bias)
         self.v = Linear(width, self.n_kv_heads * self.head_dim, qkv_bias)
         self.out = Linear(n_heads * self.head_dim, width, bias)
+        self.attend = attend
 
     def forward(
         self,
@@ -131,7 +142,5 @@ class Attention(nn.Module):
             weights = probe("weights", attention_weights(q, k, seen))
             heads = probe("heads", weights @ v)
         else:
-            heads = nn.functional.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=mask is None and T > 1
-            )
+            heads = self.attend(q, k, v, mask)
         return cast(Tensor, self.out(heads.transpose(1, 2).flatten(2)))

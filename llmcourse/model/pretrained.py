@@ -81,8 +81,9 @@ def load(
     """Load a released model.
 
     Args:
-        name_or_path: One of the course's models (`shipped`), a name of `HUB` (``smollm2`` is short for the 135M chat model, which needs no
-            network), a ``.gguf`` file, or a folder: ours or Hugging Face's, with a tokenizer.
+        name_or_path: One of the course's models (`shipped`), a name of `HUB` (``smollm2`` is short for the
+            135M chat model, which needs no network), a ``.gguf`` file, or a folder: ours or Hugging
+            Face's, with a tokenizer.
         dtype: Of the parameters: float32, bfloat16 or float16.
         device: Where the parameters shall be.
         progress: Show bars on standard error.

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 
 from ..assets import atomic_write
 from ..errors import CourseError
+from .nested import Shelf, unpack
 
 FORMAT = "llmcourse-checkpoint-1"
 
@@ -50,7 +51,7 @@ def save_checkpoint(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    shelf = _Shelf()
+    shelf = Shelf()
     content = {
         "format": FORMAT,
         "iteration": operator.index(iteration),  # an integer, numpy's too; not 2.5
@@ -92,71 +93,14 @@ def load_checkpoint(
     """
     path = Path(path)
     content, tensors = _read(path)
-    stored = {name: _unpack(value, tensors) for name, value in content["model"].items()}
+    stored = {name: unpack(value, tensors) for name, value in content["model"].items()}
     _check_model(path, model, stored)
     if optimizer is not None:
         _check_optimizer(path, optimizer, content["optimizer"])
     model.load_state_dict(stored)
     if optimizer is not None:
-        optimizer.load_state_dict(_unpack(content["optimizer"]["state"], tensors))
+        optimizer.load_state_dict(unpack(content["optimizer"]["state"], tensors))
     return int(content["iteration"])
-
-
-class _Shelf:
-    """Takes tensors out of any nest of values and leaves labels in their places."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, Tensor] = {}
-        self._label: dict[object, str] = {}
-
-    def put(self, value: Any, where: str) -> Any:
-        """`value` as something JSON can hold. A tensor becomes ``{"tensor": label}``."""
-        if isinstance(value, Tensor):
-            return {"tensor": self._store(value, where)}
-        if isinstance(value, dict):
-            items = [[_plain(k, where), self.put(v, f"{where}.{k}")] for k, v in value.items()]
-            return {"dict": items}  # pairs: JSON's own keys would all become strings
-        if isinstance(value, (list, tuple)):
-            items = [self.put(v, f"{where}.{i}") for i, v in enumerate(value)]
-            return {"tuple" if isinstance(value, tuple) else "list": items}
-        return _plain(value, where)
-
-    def _store(self, tensor: Tensor, where: str) -> str:
-        if tensor.layout != torch.strided or tensor.is_meta:
-            raise CourseError(
-                f"{where} cannot be stored: it is {'without memory' if tensor.is_meta else tensor.layout}",
-                hint="make it an ordinary tensor",
-            )
-        # The same memory, seen the same way, is the same tensor: it is stored once.
-        view = (tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride())
-        if tensor.numel() and view in self._label:
-            return self._label[view]
-        self._label[view] = where
-        # A copy, so that tensors which overlap in memory do not in the file.
-        self.tensors[where] = tensor.detach().to("cpu", copy=True).contiguous()
-        return where
-
-
-def _plain(value: Any, where: str) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise CourseError(
-        f"{where} cannot be stored: it is a {type(value).__name__}",
-        hint="checkpoints hold tensors, numbers, strings, lists and dictionaries",
-    )
-
-
-def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The inverse of `_Shelf.put`."""
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    if kind == "tensor":
-        return tensors[content]
-    if kind == "dict":
-        return {key: _unpack(item, tensors) for key, item in content}
-    items = [_unpack(item, tensors) for item in content]
-    return tuple(items) if kind == "tuple" else items
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -2,7 +2,7 @@
 
 A gradient says which way the loss climbs, not how far to go the other way. AdamW gives every single
 number a step of about the same size; Muon gives a whole matrix a step that moves all its
-directions equally. Both are written to be read; torch's own AdamW does the same sums faster on a GPU.
+directions equally. Both are written to be read; `one_pass` has a faster way to AdamW's numbers.
 
 Taught in chapter 03 (AdamW) and chapter 06 (Muon).
 """
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import CourseError
+from .one_pass import can_step_in_one_pass, step_in_one_pass
+from .sharding import part_of, whole
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -41,16 +43,19 @@ class _Stepper(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is None:
-                    continue
+            params = [param for param in group["params"] if param.grad is not None]
+            for param in params:
                 if param.grad.is_sparse:
                     raise CourseError(
                         f"a parameter {list(param.shape)} has a sparse gradient",
                         hint="make the embedding with sparse=False",
                     )
-                self._move(param, param.grad, self.state[param], group)
+            self._move_all(params, group)
         return loss
+
+    def _move_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        for param in params:
+            self._move(param, cast(Tensor, param.grad), self.state[param], group)
 
     def _move(self, w: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -97,10 +102,18 @@ class AdamW(_Stepper):
         for beta in group["betas"]:
             _fraction("betas", beta)
 
+    def _move_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        for w in params:
+            if not self.state[w]:
+                self.state[w].update(step=0, m=torch.zeros_like(w), v=torch.zeros_like(w))
+            self.state[w]["step"] += 1
+        # What `_move` does, in one pass over memory instead of seven, where torch has that.
+        fast = [can_step_in_one_pass(w, self.state[w]) for w in params]
+        chosen = [w for w, yes in zip(params, fast, strict=True) if yes]
+        step_in_one_pass(chosen, [self.state[w] for w in chosen], group)
+        super()._move_all([w for w, yes in zip(params, fast, strict=True) if not yes], group)
+
     def _move(self, w: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        if not state:
-            state.update(step=0, m=torch.zeros_like(w), v=torch.zeros_like(w))
-        state["step"] += 1
         step, m, v = state["step"], state["m"], state["v"]
         beta1, beta2 = group["betas"]
 
@@ -196,9 +209,9 @@ class Muon(_Stepper):
             state["m"] = torch.zeros_like(w)
         m, momentum = state["m"], group["momentum"]
         m.lerp_(g, 1 - momentum)
-        direction = orthogonalised(
-            g.lerp(m, momentum) if group["nesterov"] else m, group["ns_steps"]
-        )
+        direction = g.lerp(m, momentum) if group["nesterov"] else m
+        # Rows alone say nothing about directions: a matrix that is dealt out is put together for this.
+        direction = part_of(orthogonalised(whole(direction), group["ns_steps"]), w)
         rows, columns = w.shape
         scale = math.sqrt(max(1.0, rows / columns))
         if group["match_adamw"]:
@@ -232,6 +245,7 @@ def matrices_and_rest(
     rest: list[nn.Parameter] = []
     for name, param in model.named_parameters():
         if param.requires_grad:
+            name = name.removeprefix("_orig_mod.").removeprefix("module.")  # compiled; DDP's
             table = name.split(".")[0] in ("embedding", "positions", "head")
             (rest if table or param.ndim != 2 else inside).append(param)
     return _groups(inside, weight_decay), _groups(rest, weight_decay)
