@@ -1,23 +1,23 @@
 """The same training step, sooner: what was measured to be worth its lines, in one place.
 
-Three things, none of which changes what is computed (they change the order in which numbers are
-added, so results agree to rounding):
+Neither thing here changes what is computed, only the order in which numbers are added, so results
+agree to rounding:
 
 - the model and its loss compiled into one program (`torch.compile`), so that norms, activations and
   sums are a few passes over memory instead of dozens;
 - attention in blocks of queries, on processors that multiply bfloat16: PyTorch's fused attention is
-  no faster there in bfloat16 than in float32, while matrix products are twice as fast;
-- threads that sleep while they wait (`wait_asleep`), on a machine that is not ours alone.
+  no faster there in bfloat16 than in float32, while matrix products are twice as fast.
 
-The model itself stays as it is written in chapter 04. `python -m benchmarks.train` measures them
-against a plain loop. Taught in chapter 06.
+The model itself stays as it is written in chapter 04. AdamW's part is in `one_pass`, and what threads
+do while they wait in `threads`. `python -m benchmarks.train` measures all of it against a plain loop.
+
+Taught in chapter 06.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -113,14 +113,3 @@ def multiplies_bf16() -> bool:
     """
     features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-
-
-def wait_asleep(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let torch's threads sleep while they wait for each other. Before the first ``import torch``.
-
-    A thread that is done with its part waits for the others, by default in a loop that keeps its core
-    busy. If another program needs that core, those it waits for come to a halt: with one other busy
-    process on two cores, a step of the course model takes ten times as long; asleep, twice.
-    On an idle machine it costs nothing that we could measure. What the user has set stays.
-    """
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
