@@ -16,12 +16,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from llmcourse import presets
 from llmcourse.data.mixture import SEPARATOR
 from llmcourse.evals.base_model import held_out_texts
 from llmcourse.model import pretrained
 from llmcourse.model.shipped import root, write_sums
 from llmcourse.model.transformer import num_parameters
 from llmcourse.model.weights.own import save
+from llmcourse.presets import TrainSection
 
 RECORDS = ("metrics.csv", "evals.csv", "samples.txt", "run.json")
 HELD_OUT = 400_000  # bytes
@@ -64,8 +66,8 @@ Licence: Apache-2.0, as the code that wrote its training text.
 
 ## Training
 
-{run["summary"]["step"]:,} steps of {train["batch_tokens"]:,} tokens, {run["summary"]["tokens"]:,} tokens in all, in
-{run["summary"]["seconds"] / 60:.0f} minutes. Optimizer: {train["optimizer"]}. The record is in `metrics.csv` and
+{run["result"]["step"]:,} steps of {train["batch_tokens"]:,} tokens, {run["result"]["tokens"]:,} tokens in all, in
+{run["result"]["seconds"] / 60:.0f} minutes. Optimizer: {train["optimizer"]}. The record is in `metrics.csv` and
 `evals.csv`, the settings in `run.json`.
 
 | source | documents | tokens |
@@ -123,7 +125,7 @@ def main() -> None:
     write_sums(target)
     print(f"{target.name}: {sum(f.stat().st_size for f in target.iterdir()) / 1e6:.1f} MB")
 
-    for step in run["settings"]["train"].get("milestones", ()):
+    for step in presets.load(report["training_text"]["preset"]).need(TrainSection).milestones:
         snapshot = args.run / "snapshots" / f"step-{step:08d}"
         if snapshot.is_dir():
             folder = root() / f"{args.name}-{step}"
