@@ -38,7 +38,7 @@ def list_(as_json: AsJson = False) -> None:
     models = []
     for name in pretrained.names():
         path, where = place(name)
-        repository = pretrained.HUB[pretrained.ALIASES.get(name, name)]
+        repository = pretrained.HUB.get(pretrained.ALIASES.get(name, name))  # none: our own
         here = None if path is None else str(path)
         models.append({"name": name, "place": where, "path": here, "hub": repository})
     if as_json:

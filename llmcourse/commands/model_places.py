@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import assets
 from ..errors import CourseError
+from ..model import shipped
 from ..model.pretrained import ALIASES, HUB, SMOLLM2
 
 NEEDED = ("config.json", "tokenizer.json", "model.safetensors")
@@ -23,6 +24,8 @@ def place(name: str) -> tuple[Path | None, str]:
         None and ``hub`` where they would have to be fetched.
     """
     known = ALIASES.get(name.lower(), name.lower())
+    if known in shipped.names():
+        return shipped.folder(known), "package"
     if known == ALIASES["smollm2"]:
         path, where = assets.locate(SMOLLM2)
         if path is not None:
@@ -37,7 +40,8 @@ def find(name_or_path: str) -> Path:
     Raises:
         CourseError: if there is no such thing on this machine.
     """
-    if ALIASES.get(name_or_path.lower(), name_or_path.lower()) in HUB:
+    known = ALIASES.get(name_or_path.lower(), name_or_path.lower())
+    if known in HUB or known in shipped.names():
         path, _ = place(name_or_path)
         if path is None:
             raise CourseError(

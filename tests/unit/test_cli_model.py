@@ -197,6 +197,8 @@ def test_list(monkeypatch, tmp_path):
     )
     assert models["gpt2-medium"]["place"] == "hub" and models["gpt2-medium"]["path"] is None
     assert "needs the hub: openai-community/gpt2-medium" in text
+    assert models["course-base"]["hub"] is None
+    assert models["course-base"]["path"].endswith("course-base")
 
 
 def test_without_the_hubs_library(monkeypatch):
