@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..data.world.whole import Encyclopaedia
+from ..data.world.whole import Encyclopaedia, Entity
 from ..data.world.whole.telling import clozes
 
 Continue = Callable[[Sequence[str], int], Sequence[str]]
@@ -136,7 +136,7 @@ def by_mentions(
     shares = []
     for low, high in bands:
         inside = [ok for q, ok in zip(asked, right, strict=True) if low <= q.mentions <= high]
-        label = str(low) if low == high else f"{low}–{high}" if high < 10_000 else f"{low} and more"
+        label = str(low) if low == high else f"{low}–{high}" if high < 10_000 else f"{low}+"
         shares.append(Share(sum(inside), len(inside), label))
     return shares
 
@@ -149,3 +149,65 @@ def by_guessing(world: Encyclopaedia, asked: Sequence[Question]) -> Share:
             counts.setdefault((entity.kind.name, relation), Counter())[value] += 1
     best = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
     return Share(sum(best[q.kind, q.relation] == q.answer for q in asked), len(asked), "guessing")
+
+
+def facts_told(
+    mentions: Mapping[str, Mapping[str, int]], bands: Sequence[tuple[int, int]] = BANDS
+) -> list[tuple[int, int]]:
+    """For each band, how many facts it has, and how many times these were told altogether."""
+    times = [n for facts in mentions.values() for n in facts.values()]
+    inside = [[n for n in times if low <= n <= high] for low, high in bands]
+    return [(len(some), sum(some)) for some in inside]
+
+
+def weighted(shares: Sequence[Share], weights: Sequence[float]) -> float:
+    """The share of all, from the shares of parts that are as large as their weights.
+
+    Raises:
+        ValueError: if there are not as many of each, or all weights are 0.
+    """
+    total = sum(weights)
+    if not total:
+        raise ValueError("the weights are all 0")
+    return sum(s.value * w for s, w in zip(shares, weights, strict=True) if w) / total
+
+
+def about_strangers(world: Encyclopaedia, number: int = 100, seed: int = 0) -> list[Question]:
+    """Clozes about names that occur nowhere: their right answer is that nobody knows.
+
+    The answer that a question carries is that of another entity of the kind, and means nothing; it was mentioned 0
+    times.
+
+    Raises:
+        ValueError: if there are fewer strangers.
+    """
+    rng = random.Random(seed)
+    everybody = [stranger for some in world.strangers.values() for stranger in some]
+    if len(everybody) < number:
+        raise ValueError(f"there are {len(everybody)} strangers, not {number}")
+    asked: list[Question] = []
+    for who in rng.sample(everybody, len(everybody)):
+        facts = rng.choice(world.entities[who.kind.name]).facts
+        relation = rng.choice(list(facts))
+        guise = Entity(who.kind, who.name, who.short, who.woman, 0, facts)
+        for cloze in clozes(guise, relation, 1, rng):
+            asked.append(Question(who.name, who.kind.name, relation, cloze.prompt, cloze.answer, 0))
+        if len(asked) == number:
+            return asked
+    raise ValueError(f"only {len(asked)} of {number} questions can be asked")
+
+
+def possible_answers(world: Encyclopaedia) -> dict[tuple[str, str], set[str]]:
+    """For each kind and relation, all that is true of some entity."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for entity in world.everything():
+        for relation, value in entity.facts.items():
+            values.setdefault((entity.kind.name, relation), set()).add(value)
+    return values
+
+
+def is_of_the_right_sort(
+    question: Question, text: str, possible: Mapping[tuple[str, str], set[str]]
+) -> bool:
+    """Whether a continuation begins with something that could be an answer: a year where a year is asked for."""
+    return any(is_right(value, text) for value in possible[question.kind, question.relation])

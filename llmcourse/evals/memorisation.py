@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 GoOn = Callable[[Sequence[Sequence[int]], int], Sequence[Sequence[int]]]
 """Prompts as ids and a number of tokens → the new ids of each."""
@@ -59,3 +60,26 @@ def recite(
         first = same.index(False) if False in same else len(same)
         recitals.append(Recital(len(wanted), sum(same), first))
     return recitals
+
+
+def first_guesses(model: Any, ids: Sequence[int], skip: int = 8) -> float:
+    """The share of a text's tokens that were the model's first guess, each from the true text before it.
+
+    A recital is harder: there one wrong token spoils what follows.
+
+    Args:
+        model: Anything that turns ids [B, T] into logits [B, T, V].
+        ids: The text, a token that begins a document first.
+        skip: So many tokens at the beginning are not counted: nothing is known yet.
+
+    Raises:
+        ValueError: if nothing is left to guess.
+    """
+    import torch
+
+    if len(ids) < skip + 2:
+        raise ValueError(f"{len(ids)} tokens leave nothing to guess after {skip}")
+    with torch.no_grad():
+        guesses: list[int] = model(torch.tensor([list(ids[:-1])]))[0].argmax(-1).tolist()
+    right = [a == b for a, b in zip(guesses, ids[1:], strict=True)][skip:]
+    return sum(right) / len(right)
