@@ -56,10 +56,11 @@ def card(name: str, run: dict[str, Any], report: dict[str, Any], parameters: int
     recited = "\n".join(
         f"| {row['copies']:,} | {row['tokens_right']:.1%} |" for row in report["recitals"]
     )
+    threads = sorted({start["machine"]["threads"] for start in run["starts"]})
     return f"""# {name}
 
-The base model of the course *From Crawl to Chat*: {parameters:,} parameters, trained from nothing on two processor
-cores by `llmcourse pretrain --preset {text["preset"]}`. It continues text about the invented country of Halvern.
+The base model of the course *From Crawl to Chat*: {parameters:,} parameters, trained from nothing
+by `llmcourse pretrain --preset {text["preset"]}`. It continues text about the invented country of Halvern.
 It is no assistant, knows nothing of the real world, and is meant for experiments in a classroom.
 
 Licence: Apache-2.0, as the code that wrote its training text.
@@ -67,7 +68,8 @@ Licence: Apache-2.0, as the code that wrote its training text.
 ## Training
 
 {run["result"]["step"]:,} steps of {train["batch_tokens"]:,} tokens, {run["result"]["tokens"]:,} tokens in all, in
-{run["result"]["seconds"] / 60:.0f} minutes. Optimizer: {train["optimizer"]}. The record is in `metrics.csv` and
+{run["result"]["seconds"] / 60:.0f} minutes on {" and then ".join(map(str, threads))} threads
+of a processor. Optimizer: {train["optimizer"]}. The record is in `metrics.csv` and
 `evals.csv`, the settings in `run.json`.
 
 | source | documents | tokens |

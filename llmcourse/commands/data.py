@@ -268,3 +268,8 @@ def mixture(
         table.add_row(name, f"{count['documents']:,}", size, f"{count['tokens']:,}", share)
     Console().print(table)
     print(f"{account['tokens']:,} tokens, {account['vocab_size']:,} symbols, in {folder}")
+    if found := account.get("variety"):
+        print(
+            f"variety: {found['distinct']['4']:.0%} of the runs of four words are distinct; the most frequent "
+            f"sentence, names and numbers aside, makes {found['top']:.1%}, the first hundred {found['top_100']:.1%}"
+        )

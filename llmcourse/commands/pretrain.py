@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -58,9 +57,9 @@ def pretrain(
 
     Example: `torchrun --nproc-per-node 2 -m llmcourse.cli pretrain --preset course-laptop --out work/run`
     """
-    # Threads that wait in a loop for the next piece of work take the cores from whoever has any: on a
-    # machine that does something else as well, a step can take ten times as long. Before torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ..train.threads import wait_asleep
+
+    wait_asleep()  # before torch is loaded
 
     from .. import presets
     from ..train.distributed import join, leave

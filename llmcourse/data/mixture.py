@@ -3,7 +3,7 @@
 =============  ===========================================================  ==================
 source         what                                                         goes through
 =============  ===========================================================  ==================
-``web``        the whole World, about 60,000 pages in a WARC file           FineWeb's filters
+``web``        the whole World, some 80,000 pages in a WARC file            FineWeb's filters
 ``manual``     Python's documentation, crawled                              ``prose``
 ``schoolbook`` exercises, spelling, counting                                nothing
 ``notices``    documents repeated 1 to 1,000 times                          nothing (on purpose)
@@ -30,6 +30,7 @@ from ..assets import atomic_write, cache_dir
 from ..presets import MixtureSection, Preset, ShardSection, TokenizerSection
 from .prose import prose_runs
 from .report import FunnelReport
+from .variety import variety
 
 SEPARATOR = "<|endoftext|>"
 _TOKENIZER_SAMPLE = 12_000_000  # characters on which the tokenizer is trained
@@ -102,6 +103,7 @@ def prepare_mixture(
     with atomic_write(folder / "valid.txt") as temporary:
         temporary.write_text(SEPARATOR.join(web), encoding="utf-8")
     _write_mentions(folder, train)
+    found = variety(d.text for d in train if d.source == "web")
     account = {
         "preset": preset.name,
         "mixture": section.model_dump(mode="json"),
@@ -109,6 +111,7 @@ def prepare_mixture(
         "tokens": sum(count.tokens for count in counts.values()),
         "held_out_documents": len(valid),
         "vocab_size": tokenizer.n_vocab,
+        "variety": asdict(found),  # of the first 200,000 words of the web's pages
     }
     with atomic_write(folder / "mixture.json") as temporary:
         temporary.write_text(json.dumps(account, indent=1) + "\n")

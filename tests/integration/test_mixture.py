@@ -42,6 +42,12 @@ def test_tokens_are_what_the_account_says(made: Path) -> None:
     assert train.vocab_size == account["vocab_size"] == 600
 
 
+def test_the_text_is_varied(made: Path) -> None:
+    found = json.loads((made / "mixture.json").read_text())["variety"]
+    assert found["top"] < 0.02 and found["top_100"] < 0.25
+    assert found["distinct"]["4"] > 0.6
+
+
 def test_documents_come_back_from_the_tokens(made: Path) -> None:
     tokenizer = Tokenizer.load(made / "tokenizer")
     valid = ShardSet.open(made / "valid")

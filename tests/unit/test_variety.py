@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmcourse.evals.variety import mould, variety
+from llmcourse.data.variety import mould, variety
 
 
 def test_names_and_numbers_are_taken_out() -> None:

@@ -7,8 +7,9 @@ as on the real web. Because the program that writes it knows what it writes, "ho
 read this?" is a look-up.
 
 How it is made, one file a step: ``kinds`` says what there is to know, ``entities`` draws them,
-``telling`` puts facts into sentences, ``pages`` sentences into pages, ``library`` decides which page
-tells what, ``questions`` asks about it, ``archive`` puts it all into a WARC file.
+``telling`` puts facts into sentences and questions, ``pages`` sentences into pages, ``tales`` writes pages
+without facts, ``library`` decides which page tells what, ``archive`` puts it all into a WARC file.
+``notices`` are documents to be repeated.
 
 Taught in chapters 06 and 07.
 """
