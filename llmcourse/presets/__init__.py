@@ -92,6 +92,7 @@ class MixtureSection(Section):
         notices: Whether to add notices repeated up to 1,000 times.
         pydoc_pages: Pages of Python's documentation to crawl for prose.
         held_out: Share of the documents kept for evaluation.
+        twice_from: Pages mostly about facts that are told at least so often come twice; 0: none.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -101,6 +102,7 @@ class MixtureSection(Section):
     notices: bool = True
     pydoc_pages: int = Field(default=0, ge=0)
     held_out: float = Field(default=0.01, gt=0, lt=0.5)
+    twice_from: int = Field(default=0, ge=0)
 
 
 class ModelSection(Section):

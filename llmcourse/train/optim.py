@@ -127,26 +127,29 @@ class AdamW(_Stepper):
 
 
 def orthogonalised(g: Tensor, steps: int = 5) -> Tensor:
-    """The nearest matrix whose rows (or columns) are orthonormal, roughly. [m, n] → [m, n].
+    """The nearest matrix whose rows (or columns) are orthonormal, roughly. [..., m, n] → [..., m, n].
 
     If G = U S Vᵀ, it is about U Vᵀ: the same directions, all of the same strength. A Newton–Schulz
     iteration, matrix products only, each a polynomial a s + b s³ + c s⁵ of the singular values s.
     Jordan's coefficients drive small values up fastest and do not settle at 1: after five steps
     values end between about 0.7 and 1.2 ("Muon: an optimizer for hidden layers in neural networks",
-    2024), which is as good for training. A matrix of zeros stays one.
+    2024), which is as good for training. A matrix of zeros stays one. Of several matrices, each is
+    treated by itself.
 
     Taught in chapter 06.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     # bfloat16 has digits enough, and a GPU multiplies it many times faster; a CPU does not.
     x = g.to(torch.bfloat16 if g.device.type == "cuda" else torch.float32)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x  # x xᵀ is then the smaller of the two products
-    x = x / (torch.linalg.vector_norm(x) + 1e-7)  # now no singular value is above 1
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x  # x xᵀ is then the smaller of the two products
+    x = x / (
+        torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True) + 1e-7
+    )  # no singular value is above 1
     for _ in range(steps):
-        square = x @ x.T
+        square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return cast(Tensor, (x.T if tall else x).to(g.dtype))
+    return cast(Tensor, (x.mT if tall else x).to(g.dtype))
 
 
 class Muon(_Stepper):
@@ -204,20 +207,33 @@ class Muon(_Stepper):
                     hint="give it matrices_and_rest(model)[0], and the rest to AdamW",
                 )
 
-    def _move(self, w: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _move_all(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        # Rows alone say nothing about directions: a matrix that is dealt out is put together for this.
+        directions = [whole(self._direction(w, group)) for w in params]
+        # Matrices of one shape go through the iteration together: fewer and larger products.
+        alike: dict[tuple[torch.Size, torch.device, torch.dtype], list[int]] = {}
+        for i, d in enumerate(directions):
+            alike.setdefault((d.shape, d.device, d.dtype), []).append(i)
+        for members in alike.values():
+            steps = orthogonalised(torch.stack([directions[i] for i in members]), group["ns_steps"])
+            for i, step in zip(members, steps, strict=True):
+                self._turn(params[i], step, group)
+
+    def _direction(self, w: Tensor, group: dict[str, Any]) -> Tensor:
+        """The momentum after this step's gradient, or with `nesterov` a step ahead of it."""
+        g, state, momentum = cast(Tensor, w.grad), self.state[w], group["momentum"]
         if not state:
             state["m"] = torch.zeros_like(w)
-        m, momentum = state["m"], group["momentum"]
-        m.lerp_(g, 1 - momentum)
-        direction = g.lerp(m, momentum) if group["nesterov"] else m
-        # Rows alone say nothing about directions: a matrix that is dealt out is put together for this.
-        direction = part_of(orthogonalised(whole(direction), group["ns_steps"]), w)
+        m = state["m"].lerp_(g, 1 - momentum)
+        return g.lerp(m, momentum) if group["nesterov"] else m
+
+    def _turn(self, w: Tensor, step: Tensor, group: dict[str, Any]) -> None:
         rows, columns = w.shape
         scale = math.sqrt(max(1.0, rows / columns))
         if group["match_adamw"]:
             scale = 0.2 * math.sqrt(max(rows, columns))
         w.mul_(1 - group["lr"] * group["weight_decay"])
-        w.add_(direction, alpha=-group["lr"] * scale)
+        w.add_(part_of(step, w), alpha=-group["lr"] * scale)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
