@@ -16,7 +16,16 @@ from typing import Any
 
 from ..data.mixture import SEPARATOR, read_mentions
 from ..errors import CourseError
-from .knowledge import BANDS, Question, answered, by_guessing, by_mentions, questions
+from .knowledge import (
+    BANDS,
+    Question,
+    by_guessing,
+    by_mentions,
+    is_right,
+    names_the_answer,
+    possible_answers,
+    questions,
+)
 
 HELD_OUT_BYTES = 200_000
 """So much of the held-out text is predicted."""
@@ -69,17 +78,32 @@ def token_continuer(model: Any, tokenizer: Any, streams: int = 64) -> Any:
 
 
 def recall(model: Any, tokenizer: Any, asked: Sequence[Question], world: Any) -> dict[str, Any]:
-    """Facts known by number of mentions, and what guessing would come to."""
-    right = answered(asked, continuer(model, tokenizer))
-    shares = [
-        {"band": s.label, "right": s.right, "of": s.of, "share": s.value, "interval": s.interval()}
-        for s in by_mentions(asked, right)
-    ]
+    """Facts known by number of mentions, also those known to the letter, and what guessing would come to."""
+    texts = continuer(model, tokenizer)([question.prompt for question in asked], 24)
+    possible = possible_answers(world)
+
+    def shares(right: list[bool]) -> list[dict[str, Any]]:
+        return [
+            {
+                "band": s.label,
+                "right": s.right,
+                "of": s.of,
+                "share": s.value,
+                "interval": s.interval(),
+            }
+            for s in by_mentions(asked, right)
+        ]
+
+    pairs = list(zip(asked, texts, strict=True))
     guess = [
         by_guessing(world, [q for q in asked if low <= q.mentions <= high]).value
         for low, high in BANDS
     ]
-    return {"known": shares, "guessing": guess}
+    return {
+        "known": shares([names_the_answer(q, text, possible) for q, text in pairs]),
+        "to_the_letter": shares([is_right(q.answer, text) for q, text in pairs]),
+        "guessing": guess,
+    }
 
 
 def recitals(model: Any, tokenizer: Any, seed: int = 0, prompt: int = 24) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,10 +114,25 @@ def questions(
     return drawn
 
 
-def answered(asked: Sequence[Question], go_on: Continue, max_tokens: int = 24) -> list[bool]:
-    """Whether each cloze is completed with its answer, to the letter, and not merely with its beginning."""
+def answered(
+    asked: Sequence[Question],
+    go_on: Continue,
+    possible: Mapping[tuple[str, str], set[str]] | None = None,
+    max_tokens: int = 24,
+) -> list[bool]:
+    """Whether each cloze is completed with its answer.
+
+    Args:
+        asked: The clozes.
+        go_on: What answers them.
+        possible: Of `possible_answers`: the answer may come a little later in the sentence, see `names_the_answer`.
+            Without it, it has to come at once, to the letter.
+        max_tokens: How long an answer may be.
+    """
     texts = go_on([question.prompt for question in asked], max_tokens)
-    return [is_right(q.answer, text) for q, text in zip(asked, texts, strict=True)]
+    if possible is None:
+        return [is_right(q.answer, text) for q, text in zip(asked, texts, strict=True)]
+    return [names_the_answer(q, text, possible) for q, text in zip(asked, texts, strict=True)]
 
 
 def is_right(answer: str, text: str) -> bool:
@@ -127,6 +143,38 @@ def is_right(answer: str, text: str) -> bool:
     text = text.lstrip()
     rest = text[len(answer) :]
     return text.startswith(answer) and not rest[:1].isalnum()
+
+
+_SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n")
+
+
+def names_the_answer(
+    question: Question, text: str, possible: Mapping[tuple[str, str], set[str]]
+) -> bool:
+    """Whether, of all that could be an answer, the right one is what a continuation's sentence names first.
+
+    ``was buried in`` may go on with ``" 1893"`` or with ``" the spring of 1893"``: who writes the second knows the
+    year no less. What counts is the first year in the sentence, so that one who lists many years gains nothing.
+
+    Args:
+        question: What was asked.
+        text: What was written after its prompt.
+        possible: Of `possible_answers`.
+    """
+    end = _SENTENCE_END.search(text)
+    sentence = text[: end.start()] if end else text
+    values = possible[question.kind, question.relation]
+    found = [(place, -len(v)) for v in values if (place := _place(v, sentence)) >= 0]
+    right = _place(question.answer, sentence)
+    return right >= 0 and min(found) == (right, -len(question.answer))
+
+
+def _place(value: str, sentence: str) -> int:
+    """Where a value stands in a sentence, as words of its own; -1 if nowhere."""
+    if value not in sentence:
+        return -1
+    found = re.search(rf"(?<!\w){re.escape(value)}(?!\w|[.,]\d)", sentence)
+    return found.start() if found else -1
 
 
 def by_mentions(

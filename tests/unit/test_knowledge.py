@@ -16,6 +16,7 @@ from llmcourse.evals.knowledge import (
     by_guessing,
     by_mentions,
     is_right,
+    names_the_answer,
     questions,
 )
 from llmcourse.evals.memorisation import recite
@@ -40,6 +41,32 @@ def test_an_answer_is_right_to_the_letter(text: str, right: bool) -> None:
 def test_a_name_is_not_the_beginning_of_a_longer_one() -> None:
     assert not is_right("Tar", " Tarolt")
     assert is_right("Adry Pell", " Adry Pell's house")
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        (" 1832.", True),
+        (" the spring of 1832, on a farm", True),
+        (" 1831, or 1832", False),  # the first year counts
+        (" winter. He died in 1832", False),  # another sentence
+        (" winter\n1832", False),
+        (" 18325", False),
+        (" 1,832", False),
+        (" nobody knows", False),
+    ],
+)
+def test_an_answer_may_come_a_little_later(text: str, right: bool) -> None:
+    question = Question("Adry", "person", "born", "Adry was born in", "1832", 3)
+    possible = {("person", "born"): {"1831", "1832", "1833"}}
+    assert names_the_answer(question, text, possible) is right
+
+
+def test_of_two_answers_at_one_place_the_longer_counts() -> None:
+    question = Question("Tarn", "town", "product", "Tarn makes", "fine lace", 3)
+    possible = {("town", "product"): {"fine lace", "fine lace collars"}}
+    assert names_the_answer(question, " fine lace.", possible)
+    assert not names_the_answer(question, " fine lace collars.", possible)
 
 
 def test_wilsons_interval() -> None:

@@ -152,10 +152,13 @@ def clozes(entity: Entity, relation: str, n: int, rng: random.Random) -> list[Cl
     """Up to ``n`` different beginnings of sentences that end with the object of a fact.
 
     Made of the predicates that end so, with the full name: *Adry Pellimer was born in the year* →
-    *1832*. The model has read these predicates, but about this entity mostly in other words.
+    *1832*. The model has read these predicates, but about this entity mostly in other words. A predicate that
+    is the object and nothing else (*hums before rain*) makes none: a bare name asks for nothing.
     """
     slot, value = f"{{{relation}}}", entity.facts[relation]
-    lines = [v for v in bank_of(entity.kind.name)[f"{relation}.vp"] if v.endswith(slot)]
+    lines = [
+        v for v in bank_of(entity.kind.name)[f"{relation}.vp"] if v.endswith(slot) and v != slot
+    ]
     rng.shuffle(lines)
     slots = {**pronouns(entity), **entity.facts}
     whole = [polish(f"{entity.name} {fill(line, slots, rng)}") for line in lines[:n]]
