@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-EXTRAS := data,weights,ray,book,test
+EXTRAS := data,weights,tools,ray,book,test
 ifdef NO_COLOR
 BOLD :=
 else

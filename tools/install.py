@@ -49,7 +49,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
-    parser.add_argument("--extras", default="data,weights,ray,book,test")
+    parser.add_argument("--extras", default="data,weights,tools,ray,book,test")
     options = parser.parse_args()
 
     here = sys.version_info[:2]

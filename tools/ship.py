@@ -69,8 +69,9 @@ Licence: Apache-2.0, as the code that wrote its training text.
 
 {run["result"]["step"]:,} steps of {train["batch_tokens"]:,} tokens, {run["result"]["tokens"]:,} tokens in all, in
 {run["result"]["seconds"] / 60:.0f} minutes on {" and then ".join(map(str, threads))} threads
-of a processor. Optimizer: {train["optimizer"]}. The record is in `metrics.csv` and
-`evals.csv`, the settings in `run.json`.
+of a processor. That is {min(1.0, run["result"]["tokens"] / text["tokens"]):.0%} of the text below, each part once; pages
+about facts that are told {text["mixture"].get("twice_from", 0)} times and more stand in it twice. Optimizer: {train["optimizer"]}. The record is in
+`metrics.csv` and `evals.csv`, the settings in `run.json`.
 
 | source | documents | tokens |
 | --- | ---: | ---: |

@@ -1,7 +1,7 @@
 """The course's own models, which come with the package: found by name, checked before they are used.
 
     folder("course-base")        the base model of chapter 06
-    folder("course-base-50")     the same run after 50 steps
+    folder("course-base-100")    the same run after 100 steps
 
 Each is a folder under ``llmcourse/released`` with a model card, the weights in half precision, and a list of
 checksums. Taught in chapter 07.

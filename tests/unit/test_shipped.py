@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,11 @@ def test_the_course_models_are_there() -> None:
     folder = shipped.folder("course-base")
     for record in ("README.md", "metrics.csv", "evals.csv", "evaluation.json", "run.json"):
         assert (folder / record).is_file()
+
+
+def test_the_course_model_read_varied_text() -> None:
+    """Measured where the text was made, and kept in the record (data/variety.py)."""
+    folder = shipped.folder("course-base")
+    text = json.loads((folder / "evaluation.json").read_text())["training_text"]
+    assert text["variety"]["distinct"]["4"] > 0.6
+    assert text["variety"]["top"] < 0.01 and text["variety"]["top_100"] < 0.15
