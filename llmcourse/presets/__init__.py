@@ -205,6 +205,82 @@ class TrainSection(Section):
         return self.batch_tokens * self.steps
 
 
+class LoraSection(Section):
+    """Low-rank adapters instead of all weights (chapter 08).
+
+    Args:
+        rank: Of each adapter.
+        alpha: Its strength is alpha / rank.
+        targets: Which matrices get one, by their names.
+        seed: Of the adapters' first weights.
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    targets: tuple[str, ...] = Field(default=("q", "v"), min_length=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class SFTSection(Section):
+    """Fine-tuning on conversations (chapter 08).
+
+    Args:
+        epochs: How often each conversation is read …
+        steps: … or how many steps there are; one of the two.
+        lr: Greatest learning rate.
+        min_lr: The last one; a tenth of `lr` if it is not given.
+        warmup_steps: Steps in which the rate rises.
+        optimizer: As in [train].
+        beta1: Of AdamW …
+        beta2: … likewise.
+        weight_decay: How much of each weight goes at each step, in units of the rate.
+        clip: Gradients longer than this are shortened.
+        batch_tokens: Places in a step, padding included …
+        micro_tokens: … and how many go through the model at once.
+        context: Tokens of the longest conversation; by default the model's context.
+        layout: Conversations in rows of their own, or several in a row, kept apart by a mask.
+        lora: Adapters instead of all weights.
+        precision: As in [train].
+        compile: As in [train].
+        eval_every: Steps between evaluations; 0: none.
+        save_every: Steps between snapshots; 0: only at the end.
+        keep: How many snapshots stay.
+        seed: Of the order.
+        expected: What should come out.
+    """
+
+    epochs: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    lr: float = Field(gt=0)
+    min_lr: float | None = Field(default=None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    batch_tokens: int = Field(default=8192, ge=1)
+    micro_tokens: int = Field(default=4096, ge=1)
+    context: int | None = Field(default=None, ge=1)
+    layout: Literal["padded", "packed"] = "padded"
+    lora: LoraSection | None = None
+    precision: Literal["auto", "native", "fp32", "bf16", "fp16"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+    eval_every: int = Field(default=0, ge=0)
+    save_every: int = Field(default=0, ge=0)
+    keep: int = Field(default=2, ge=1)
+    seed: int = Field(default=0, ge=0)
+    expected: str = ""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SFTSection:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps: give one of them")
+        if self.min_lr is not None and self.min_lr > self.lr:
+            raise ValueError("min_lr is more than lr")
+        return self
+
+
 class Preset(Section):
     """Everything that one name stands for. A section that a preset does without is None."""
 
@@ -218,6 +294,7 @@ class Preset(Section):
     mixture: MixtureSection | None = None
     model: ModelSection | None = None
     train: TrainSection | None = None
+    sft: SFTSection | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Preset:
