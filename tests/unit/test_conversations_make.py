@@ -1,0 +1,116 @@
+"""Generated conversations: well formed, true, short, varied, and disjoint between training and tests."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from llmcourse.data.conversations import kinds
+from llmcourse.data.conversations.make import make, many
+from llmcourse.data.conversations.message import Conversation, check
+from llmcourse.data.conversations.split import PARTS, Part, Split, part_of, split
+from llmcourse.data.variety import variety
+from llmcourse.data.world.whole import Encyclopaedia, invent
+from llmcourse.errors import CourseError
+
+ME = {"name": "Lamp", "maker": "the readers of a book", "limits": "see or hear"}
+
+
+@pytest.fixture(scope="module")
+def world() -> Encyclopaedia:
+    return invent(seed=1, size=0.1)
+
+
+@pytest.fixture(scope="module")
+def parts(world: Encyclopaedia) -> Split:
+    told = {e.name: dict.fromkeys(e.facts, e.mentions) for e in world.everything()}
+    return split(world, told, 2)
+
+
+def _some(
+    kind: str, world: Encyclopaedia, parts: Split, part: Part = "train", n: int = 100
+) -> list[Conversation]:
+    def passages(name: str, relation: str) -> list[tuple[str, str]]:
+        return [("A page", world.by_name[name].facts[relation]), ("Another page", "Nothing.")]
+
+    return list(many(n, {kind: 1.0}, world, 3, facts=getattr(parts, part), part=part, me=ME,
+                     passages=passages))  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", kinds.ALL)
+@pytest.mark.parametrize("part", PARTS)
+def test_well_formed_short_and_named(
+    kind: str, part: Part, world: Encyclopaedia, parts: Split
+) -> None:
+    for conversation in _some(kind, world, parts, part, 40):
+        check(conversation)
+        assert conversation.about["kind"] == kind
+        assert {"entity", "relation", "answer", "template"} <= set(conversation.about)
+        text = "".join(p.text for m in conversation.messages for p in m.parts)
+        assert "{" not in text and "[" not in text and "  " not in text
+        assert len(text) < 700
+
+
+@pytest.mark.parametrize("kind", ["fact", "follow-up", "search"])
+def test_answers_are_true(kind: str, world: Encyclopaedia, parts: Split) -> None:
+    for c in _some(kind, world, parts):
+        value = world.by_name[c.about["entity"]].facts[c.about["relation"]]
+        assert value == c.about["answer"] and value in c.messages[-1].text
+
+
+def test_sums_are_right(world: Encyclopaedia, parts: Split) -> None:
+    for c in _some("sums", world, parts) + _some("python", world, parts):
+        a, sign, b = re.search(r"(\d+) ([-+x]) (\d+)", c.about["question"]).groups()  # type: ignore[union-attr]
+        right = {"+": int(a) + int(b), "-": int(a) - int(b), "x": int(a) * int(b)}[sign]
+        assert str(right) == c.about["answer"] and str(right) in c.messages[-1].text
+
+
+def test_letters_are_right(world: Encyclopaedia, parts: Split) -> None:
+    for c in _some("spelling", world, parts):
+        if c.about["relation"] in ("spell", "length"):
+            word = c.about["entity"]
+            assert c.about["answer"] in ("-".join(word), str(len(word)))
+
+
+def test_parts_share_no_entity(parts: Split) -> None:
+    names = [{e.name for e, _ in getattr(parts, part)} for part in PARTS]
+    assert not names[0] & names[1] and not names[0] & names[2] and not names[1] & names[2]
+
+
+def test_reserved_facts_are_of_trained_entities_and_not_trained(parts: Split) -> None:
+    asked = {(e.name, r) for e, r in parts.train}
+    kept = {(e.name, r) for e, r in parts.reserved}
+    assert kept and not kept & asked
+    assert all(part_of(name) == "train" for name, _ in kept)
+
+
+@pytest.mark.parametrize("kind", [k for k in kinds.ALL if k != "spelling"])
+def test_parts_share_no_prompt(kind: str, world: Encyclopaedia, parts: Split) -> None:
+    seen = [{c.messages[0].text for c in _some(kind, world, parts, part)} for part in PARTS]
+    assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
+
+
+def test_a_seed_gives_the_same(world: Encyclopaedia, parts: Split) -> None:
+    assert _some("summary", world, parts) == _some("summary", world, parts)
+
+
+def test_rarely_told_facts_are_not_asked(world: Encyclopaedia) -> None:
+    told = {e.name: dict.fromkeys(e.facts, e.mentions) for e in world.everything()}
+    assert all(told[e.name][r] >= 3 for e, r in split(world, told, 3).train)
+
+
+def test_varied(world: Encyclopaedia, parts: Split) -> None:
+    found = variety(m.text for c in _some("fact", world, parts, n=600) for m in c.messages)
+    assert found.top < 0.05 and found.distinct[2] > 0.2
+
+
+def test_bad_input(world: Encyclopaedia, parts: Split) -> None:
+    rng = random.Random(0)
+    for kind, given in (("song", {}), ("fact", {}), ("identity", {}), ("search", {"facts": parts.train}),
+                        ("sums", {"part": "exam"})):  # fmt: skip
+        with pytest.raises(CourseError):
+            make(kind, world, rng, **given)  # type: ignore[arg-type]
+    with pytest.raises(CourseError, match="mentions"):
+        split(world, {}, 1)
