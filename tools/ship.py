@@ -57,6 +57,9 @@ def card(name: str, run: dict[str, Any], report: dict[str, Any], parameters: int
         f"| {row['copies']:,} | {row['tokens_right']:.1%} |" for row in report["recitals"]
     )
     threads = sorted({start["machine"]["threads"] for start in run["starts"]})
+    read = min(1.0, run["result"]["tokens"] / text["tokens"])
+    least = text["mixture"].get("twice_from", 0)
+    again = f"; pages about what is told {least} times and more stand in it twice" if least else ""
     return f"""# {name}
 
 The base model of the course *From Crawl to Chat*: {parameters:,} parameters, trained from nothing
@@ -69,8 +72,8 @@ Licence: Apache-2.0, as the code that wrote its training text.
 
 {run["result"]["step"]:,} steps of {train["batch_tokens"]:,} tokens, {run["result"]["tokens"]:,} tokens in all, in
 {run["result"]["seconds"] / 60:.0f} minutes on {" and then ".join(map(str, threads))} threads
-of a processor. That is {min(1.0, run["result"]["tokens"] / text["tokens"]):.0%} of the text below, each part once; pages
-about facts that are told {text["mixture"].get("twice_from", 0)} times and more stand in it twice. Optimizer: {train["optimizer"]}. The record is in
+of a processor. That is {read:.0%} of the text below, each part once{again}.
+Optimizer: {train["optimizer"]}. The record is in
 `metrics.csv` and `evals.csv`, the settings in `run.json`.
 
 | source | documents | tokens |
