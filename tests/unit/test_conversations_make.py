@@ -33,7 +33,10 @@ def _some(
     kind: str, world: Encyclopaedia, parts: Split, part: Part = "train", n: int = 100
 ) -> list[Conversation]:
     def passages(name: str, relation: str) -> list[tuple[str, str]]:
-        return [("A page", world.by_name[name].facts[relation]), ("Another page", "Nothing.")]
+        return [
+            ("A page", f"{name}: {world.by_name[name].facts[relation]}"),
+            ("Another page", "Nothing."),
+        ]
 
     return list(many(n, {kind: 1.0}, world, 3, facts=getattr(parts, part), part=part, me=ME,
                      passages=passages))  # fmt: skip
@@ -90,6 +93,25 @@ def test_reserved_facts_are_of_trained_entities_and_not_trained(parts: Split) ->
 def test_parts_share_no_prompt(kind: str, world: Encyclopaedia, parts: Split) -> None:
     seen = [{c.messages[0].text for c in _some(kind, world, parts, part)} for part in PARTS]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
+
+
+def test_a_source_names_the_entity_and_the_fact(world: Encyclopaedia, parts: Split) -> None:
+    def passages(name: str, relation: str) -> list[tuple[str, str]]:
+        value = world.by_name[name].facts[relation]
+        return [("Within a word", f"{name}: x{value}1"), ("Of another", f"Nobody: {value}"),
+                ("Right", f"{name}: {value}")]  # fmt: skip
+
+    rng = random.Random(0)
+    for _ in range(60):
+        made = make("search", world, rng, facts=parts.train, passages=passages)
+        assert made.about["title"] == "Right" and '(Source: "Right")' in made.messages[-1].text
+    with pytest.raises(CourseError, match="no passage tells"):
+        make("search", world, rng, facts=parts.train, passages=lambda n, r: passages(n, r)[:2])
+
+
+def test_nobody_is_sad_and_glad_at_once(world: Encyclopaedia, parts: Split) -> None:
+    for c in _some("small-talk", world, parts, n=600):
+        assert not ("sad." in c.about["template"] and "glad." in c.about["template"])
 
 
 def test_a_seed_gives_the_same(world: Encyclopaedia, parts: Split) -> None:

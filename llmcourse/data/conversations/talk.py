@@ -22,6 +22,8 @@ def small_talk(rng: random.Random, part: Part) -> Conversation:
     bank = load_bank("chat/smalltalk")
     beats = [beat.removesuffix(".a") for beat in bank if beat.endswith(".a")]
     chosen = rng.sample(beats, 1 if rng.random() < 0.7 else 2)
+    if {"sad", "glad"} <= set(chosen):  # nobody is both within two sentences
+        chosen.remove("glad")
     chosen.sort(key=lambda beat: {"hello": 0, "thanks": 2, "bye": 3}.get(beat, 1))
     said: list[str] = []
     names: list[str] = []

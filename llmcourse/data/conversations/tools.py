@@ -6,6 +6,7 @@ Taught in chapter 10.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 from ...errors import CourseError
@@ -28,7 +29,10 @@ def search(known: Known, passages: Passages, rng: random.Random, part: Part) -> 
     entity, relation = known
     found = list(passages(entity.name, relation))
     value = entity.facts[relation]
-    telling = [title for title, text in found if value in text]
+    # A page that holds "11" in "1911", or tells it of somebody else, is no source.
+    told = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)")
+    who = entity.name.removeprefix("the ")
+    telling = [title for title, text in found if told.search(text) and who in f"{title} {text}"]
     if not telling:
         raise CourseError(f"no passage tells the {relation} of {entity.name}")
     title = telling[0]

@@ -1,0 +1,52 @@
+"""`llmcourse sft` on the preset, the shipped model and a real file of conversations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llmcourse.cli import app
+from llmcourse.data.conversations import Conversation
+from llmcourse.data.conversations.formats import write
+from llmcourse.errors import CourseError
+from llmcourse.model import pretrained
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    path = tmp_path / "chats.jsonl"
+    write(
+        path, [Conversation.of(f"What is {i} + 1?", f"It is {i + 1}.") for i in range(40)], "chatml"
+    )
+    return path
+
+
+def arguments(chats: Path, out: Path, *more: str) -> list[str]:
+    return ["sft", "--preset", "course-laptop", "--model", "course-base", "--data", str(chats),
+            "--out", str(out), "--quiet", "--set", "compile=no", *more]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_model_that_loads(chats: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = runner.invoke(app, arguments(chats, out), catch_exceptions=False)
+    assert result.exit_code == 0 and "the model is in" in result.output
+    before, after = pretrained.load("course-base").model, pretrained.load(out / "model").model
+    assert any(not a.equal(b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--set", "nonsense=1"), "nonsense"),
+        (("--preset", "nano"), r"no \[sft\]"),
+        (("--set", "lr"), "no such setting"),
+    ],
+)
+def test_mistakes_are_named(chats: Path, tmp_path: Path, more: tuple[str, ...], named: str) -> None:
+    with pytest.raises(CourseError, match=named):
+        runner.invoke(app, arguments(chats, tmp_path / "run", *more), catch_exceptions=False)
