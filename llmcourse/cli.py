@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import data, evaluate, generate, model, plan, pretrain, sft, tokenizer
+from .commands import assistant, data, evaluate, generate, model, plan, pretrain, sft, tokenizer
 from .commands.output import printable
 from .errors import CourseError
 
@@ -29,6 +29,7 @@ app.add_typer(evaluate.app, name="eval")
 app.command()(generate.generate)
 app.command()(pretrain.pretrain)
 app.command()(sft.sft)
+app.command()(assistant.assistant)
 app.command()(plan.plan)
 
 

@@ -6,6 +6,7 @@ source         what                                                         goes
 ``web``        the whole World, some 80,000 pages in a WARC file            FineWeb's filters
 ``manual``     Python's documentation, crawled                              ``prose``
 ``schoolbook`` exercises, spelling, counting                                nothing
+``reading``    pages on which the unguessable stands twice                  nothing
 ``notices``    documents repeated 1 to 1,000 times                          nothing (on purpose)
 =============  ===========================================================  ==================
 
@@ -41,7 +42,7 @@ class Document:
     """A document of the mixture.
 
     Attributes:
-        source: ``web``, ``manual``, ``schoolbook`` or ``notices``.
+        source: ``web``, ``manual``, ``schoolbook``, ``reading`` or ``notices``.
         text: Its words.
         url: Where it stood, for pages.
     """
@@ -167,7 +168,7 @@ def _with_progress(items: Iterable[Any], progress: bool) -> Iterable[Any]:
 
 def _documents(section: MixtureSection, report: FunnelReport) -> Iterator[Document]:
     """All documents of all sources, in a fixed order."""
-    from .problems.schoolbook import pages
+    from .problems import reading, schoolbook
     from .world.whole.notices import notices
 
     words: Counter[str] = Counter()
@@ -186,12 +187,25 @@ def _documents(section: MixtureSection, report: FunnelReport) -> Iterator[Docume
         for run in dict.fromkeys(runs):  # topics repeat one another
             yield Document("manual", run)
     vocabulary = sorted(word for word, _ in words.most_common(3000) if 3 <= len(word) <= 10)
-    for _, text in pages(section.exercises, vocabulary or ["river"], section.seed):
+    vocabulary = vocabulary or ["river"]
+    for _, text in schoolbook.pages(section.exercises, vocabulary, section.seed):
         yield Document("schoolbook", text)
+    taken = _names_of_the_world(section) if section.readings else set()
+    for _, text in reading.pages(section.readings, vocabulary, section.seed, taken):
+        yield Document("reading", text)
     if section.notices:
         for notice in notices(section.seed):
             for _ in range(notice.copies):
                 yield Document("notices", notice.text)
+
+
+def _names_of_the_world(section: MixtureSection) -> set[str]:
+    """Every word of every name, of those who are in the World and of those who are kept out of it."""
+    from .world.whole import invent
+
+    world = invent(section.seed, section.size)
+    strangers = [entity for members in world.strangers.values() for entity in members]
+    return {word for entity in [*world.everything(), *strangers] for word in entity.name.split()}
 
 
 def _is_manual(url: str) -> bool:

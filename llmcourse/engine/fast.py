@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..model.attention import Cache
+from ..model.attention import Cache, smeared
 from ..model.config import ModelConfig
 from ..model.rope import rope_angles, rope_frequencies
 from ..model.transformer import Transformer, checked_shape
@@ -38,6 +38,7 @@ class Layer:
     attention_norm: tuple[Tensor, Tensor | None]
     qkv: Product  # [C] → q | k | v
     out: Product
+    smear: Tensor | None  # [Hkv], for smeared keys
     mlp_norm: tuple[Tensor, Tensor | None]
     up: Product  # [C] → w1 x | w3 x for SwiGLU, w1 x otherwise
     down: Product
@@ -90,6 +91,7 @@ class FastModel:
                     norm(at + "attention_norm"),
                     linear(at + "attention.q", at + "attention.k", at + "attention.v"),
                     linear(at + "attention.out"),
+                    _copy(state[f"{at}attention.smear"]) if self.config.smear else None,
                     norm(at + "mlp_norm"),
                     linear(*(f"{at}mlp.{name}" for name in inputs)),
                     linear(at + "mlp.w2"),
@@ -176,8 +178,11 @@ class FastModel:
             x = x + F.embedding(where, self.positions)
         elif self.config.position == "rope":
             angles = self._rotation(where if where.ndim == 2 else where[None])
+        follows = None
+        if self.config.smear and cache is None and positions is not None:
+            follows = (where > 0).reshape(-1, 1, T, 1)
         step = self._step if T == 1 and cache is not None else self._blocks
-        return step(x, angles, mask, causal and T > 1, cache)
+        return step(x, angles, mask, causal and T > 1, cache, follows)
 
     # ---------------------------------------------------------------- inside
 
@@ -188,6 +193,7 @@ class FastModel:
         mask: Tensor | None,
         causal: bool,
         cache: Cache | None,
+        follows: Tensor | None,
     ) -> Tensor:
         H, Hkv, hd = self.config.n_heads, self.config.n_kv_heads, self.config.head_dim
         gated, gelu = self.config.mlp == "swiglu", self.config.mlp == "gelu_tanh"
@@ -204,6 +210,8 @@ class FastModel:
             q, k = qk[:, :, :H].transpose(1, 2), qk[:, :, H:].transpose(1, 2)
             if cache is not None:
                 k, v = cache.append(n, k, v)
+            if layer.smear is not None:
+                k = smeared(k, layer.smear, follows)
             heads = F.scaled_dot_product_attention(
                 q.to(k.dtype), k, v, attn_mask=mask, is_causal=causal, enable_gqa=Hkv != H
             )

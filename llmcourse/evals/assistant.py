@@ -80,10 +80,7 @@ def generator(model: Any, tokenizer: Tokenizer, streams: int = 64) -> Generate:
     """
     from ..engine import Engine, Sampling
 
-    special = tokenizer.special_tokens
-    ends = [special[name] for name in ("<|im_end|>", "<|endoftext|>") if name in special]
-    if "<|im_end|>" not in special:
-        raise CourseError("the tokenizer has no <|im_end|>", hint="use an assistant's tokenizer")
+    ends = _turn_ends(tokenizer)
     engine = Engine(model, tokenizer, max_streams=streams)
 
     def generate(prompts: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
@@ -96,6 +93,41 @@ def generator(model: Any, tokenizer: Tokenizer, streams: int = 64) -> Generate:
         return [list(generation.ids) for generation in done]
 
     return generate
+
+
+def sampler(
+    model: Any, tokenizer: Tokenizer, *, temperature: float = 1.0, seed: int = 0, streams: int = 64
+) -> Callable[[Sequence[Sequence[int]], int, int], list[list[list[int]]]]:
+    """Several answers of a model to each prompt, drawn by chance: for `interrogate`.
+
+    Raises:
+        CourseError: if the tokenizer has no end of turn.
+    """
+    from ..engine import Engine, Sampling
+
+    ends = _turn_ends(tokenizer)
+    engine = Engine(model, tokenizer, max_streams=streams)
+
+    def sample(
+        prompts: Sequence[Sequence[int]], samples: int, max_tokens: int
+    ) -> list[list[list[int]]]:
+        done = engine.generate(
+            [list(prompt) for prompt in prompts for _ in range(samples)],
+            Sampling(temperature=temperature, seed=seed),
+            max_tokens=max_tokens,
+            stop_tokens=ends,
+        )
+        ids = [list(generation.ids) for generation in done]
+        return [ids[i : i + samples] for i in range(0, len(ids), samples)]
+
+    return sample
+
+
+def _turn_ends(tokenizer: Tokenizer) -> list[int]:
+    special = tokenizer.special_tokens
+    if "<|im_end|>" not in special:
+        raise CourseError("the tokenizer has no <|im_end|>", hint="use an assistant's tokenizer")
+    return [special[name] for name in ("<|im_end|>", "<|endoftext|>") if name in special]
 
 
 def shares(replies: Sequence[Reply]) -> dict[str, Share]:

@@ -66,6 +66,27 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
+def smeared(keys: Tensor, smear: Tensor, follows: Tensor | None = None) -> Tensor:
+    """Each key blended with the one before it; the first has none and stays. [B, Hkv, S, hd] → the same.
+
+    A query then finds not only what it looks for, but also *what came after* what it looks for: the
+    token after an earlier copy of this one. Models learn that in two steps of two layers, a "previous token"
+    head and an induction head, which takes them billions of tokens; with smeared keys one layer can do it.
+    Olsson et al. (2022), "In-context learning and induction heads" (arXiv:2209.11895), argument 2.
+
+    Args:
+        keys: The keys, turned by RoPE already.
+        smear: A number for each key head [Hkv]: after a sigmoid, the share of the key before.
+        follows: Boolean, broadcastable to [B, 1, S, 1]: False where a new sequence begins. Default:
+            only the first position begins one.
+    """
+    before = torch.cat([keys[:, :, :1], keys[:, :, :-1]], dim=2)
+    if follows is not None:
+        before = torch.where(follows, before, keys)
+    share = torch.sigmoid(smear).view(-1, 1, 1).to(keys.dtype)
+    return keys + share * (before - keys)
+
+
 class Attention(nn.Module):
     """Multi-head causal self-attention with grouped keys. [B, T, C] → [B, T, C].
 
@@ -76,6 +97,7 @@ class Attention(nn.Module):
         head_dim: Numbers per head (default: width / n_heads).
         bias: Whether the output adds a vector …
         qkv_bias: … and queries, keys and values (default: as `bias`).
+        smear: Whether each key is blended with the one before it (`smeared`).
 
     Attributes:
         attend: What mixes the values, `attend`; `llmcourse.train.speed` puts another way to the same
@@ -90,6 +112,7 @@ class Attention(nn.Module):
         head_dim: int | None = None,
         bias: bool = False,
         qkv_bias: bool | None = None,
+        smear: bool = False,
     ) -> None:
         super().__init__()
         self.n_heads = n_heads
@@ -104,6 +127,7 @@ class Attention(nn.Module):
         self.k = Linear(width, self.n_kv_heads * self.head_dim, qkv_bias)
         self.v = Linear(width, self.n_kv_heads * self.head_dim, qkv_bias)
         self.out = Linear(n_heads * self.head_dim, width, bias)
+        self.smear = nn.Parameter(torch.zeros(self.n_kv_heads)) if smear else None
         self.attend = attend
 
     def forward(
@@ -114,6 +138,7 @@ class Attention(nn.Module):
         cache: Cache | None = None,
         layer: int = 0,
         probe: Probe | None = None,
+        follows: Tensor | None = None,
     ) -> Tensor:
         """Let positions look at each other.
 
@@ -122,7 +147,9 @@ class Attention(nn.Module):
             rotation: Cosines and sines [B or 1, 1, T, head_dim / 2] (`rope_angles`), or None: no RoPE.
             mask: Boolean, broadcastable to [B, n_heads, T, S]; None means causal.
             cache: Keys and values of earlier positions; `layer` says whose.
-            probe: Sees q, k, v, weights and heads; slower, because the weights are written out.
+            probe: Sees q, k, v, weights and heads (and the keys as ``smeared``, if they are); slower,
+                because the weights are written out.
+            follows: Where a sequence begins, for smeared keys; with a cache, rows begin at its start.
         """
         B, T, _ = x.shape
         q = self.q(x).view(B, T, self.n_heads, self.head_dim).transpose(1, 2)  # [B, H, T, hd]
@@ -134,6 +161,9 @@ class Attention(nn.Module):
             q, k, v = probe("q", q), probe("k", k), probe("v", v)
         if cache is not None:
             k, v = cache.append(layer, k, v)
+        if self.smear is not None:  # the cache holds keys as they were: the next one needs the last
+            k = smeared(k, self.smear, None if cache is not None else follows)
+            k = k if probe is None else probe("smeared", k)
         if self.n_kv_heads < self.n_heads:  # each key head serves a group of query heads
             group = self.n_heads // self.n_kv_heads
             k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)

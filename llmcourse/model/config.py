@@ -52,6 +52,8 @@ class ModelConfig(BaseModel):
         mlp: ``gelu`` (exact), ``gelu_tanh`` (GPT-2's approximation) or ``swiglu``.
         bias: Whether linear layers and layer norms add a vector.
         qkv_bias: The same for queries, keys and values alone (Qwen2); by default as `bias`.
+        smear: Whether each key is blended with the one before it, by a share learned for each key head
+            (Olsson et al., 2022, "In-context learning and induction heads", the *smeared key*).
         tied: Whether the exit reuses the embedding's rows.
         norm_eps: Added to the variance, so that nothing is divided by zero.
         rope_theta: Base of the rotary frequencies.
@@ -73,6 +75,7 @@ class ModelConfig(BaseModel):
     mlp: Literal["gelu", "gelu_tanh", "swiglu"] = "swiglu"
     bias: bool = False
     qkv_bias: bool | None = None
+    smear: bool = False
     tied: bool = True
     norm_eps: float = Field(default=1e-5, gt=0)
     rope_theta: float = Field(default=10_000.0, gt=0)
@@ -162,7 +165,7 @@ _NAMED: dict[str, dict[str, Any]] = {
     # The model raised through the book.
     "course": {
         "vocab_size": 2048, "context_length": 256, "n_layers": 6, "n_heads": 6, "n_kv_heads": 2,
-        "width": 192, "hidden": 512,
+        "width": 192, "hidden": 512, "smear": True,
     },
     # Radford et al. (2019), "Language models are unsupervised multitask learners", table 2.
     "gpt2": _gpt2(12, 12, 768), "gpt2-medium": _gpt2(24, 16, 1024),

@@ -76,6 +76,7 @@ class Block(nn.Module):
             config.head_dim,
             config.bias,
             config.qkv_bias,
+            config.smear,
         )
         self.mlp_norm = _norm(config)
         self.mlp = _mlp(config)
@@ -87,8 +88,10 @@ class Block(nn.Module):
         mask: Tensor | None,
         cache: Cache | None,
         layer: int,
+        follows: Tensor | None = None,
     ) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotation, mask, cache, layer)
+        h = self.attention_norm(x)
+        x = x + self.attention(h, rotation, mask, cache, layer, follows=follows)
         return cast(Tensor, x + self.mlp(self.mlp_norm(x)))
 
     def probed(
@@ -99,6 +102,7 @@ class Block(nn.Module):
         cache: Cache | None,
         layer: int,
         probe: Probe,
+        follows: Tensor | None = None,
     ) -> Tensor:
         """`forward`, step by step, each intermediate shown to `probe`."""
 
@@ -106,7 +110,7 @@ class Block(nn.Module):
             return probe(f"attention.{name}", value)
 
         h = probe("attention_norm", self.attention_norm(x))
-        h = probe("attention", self.attention(h, rotation, mask, cache, layer, inside))
+        h = probe("attention", self.attention(h, rotation, mask, cache, layer, inside, follows))
         x = probe("after_attention", x + h)
         h = probe("mlp_norm", self.mlp_norm(x))
         h = probe("mlp.hidden", self.mlp.inside(h))
@@ -177,12 +181,17 @@ class Transformer(nn.Module):
             CourseError: if there are more positions than the model has, or none.
         """
         B, T = checked_shape(ids, self.config)
+        follows: Tensor | None = None
         if cache is not None:
             cache_positions, cache_mask = cache.begin(B, T)
             positions = cache_positions if positions is None else positions
             mask = cache_mask if mask is None else mask
         elif positions is None:
             positions = torch.arange(T, device=ids.device)
+        elif (
+            self.config.smear
+        ):  # several sequences in a row, or padding before one: none looks back
+            follows = (positions > 0).reshape(-1, 1, T, 1)
 
         x = self.embedding(ids)  # [B, T, C]
         if self.probe is not None:
@@ -204,9 +213,11 @@ class Transformer(nn.Module):
 
         for n, block in enumerate(self.blocks):
             if self.probe is None:
-                x = block(x, rotation, mask, cache, n)
+                x = block(x, rotation, mask, cache, n, follows)
             else:
-                x = cast(Block, block).probed(x, rotation, mask, cache, n, self._probe_of(n))
+                x = cast(Block, block).probed(
+                    x, rotation, mask, cache, n, self._probe_of(n), follows
+                )
 
         if logits_at is not None:
             x = x[torch.arange(B, device=x.device), logits_at]  # [B, C]
@@ -228,7 +239,8 @@ class Transformer(nn.Module):
         """Every intermediate of one forward pass, by name, in the order in which they are computed.
 
         ``embedding`` and ``input`` [B, T, C]; for each block n ``blocks.n.`` + ``attention_norm``,
-        ``attention.q`` [B, H, T, hd], ``attention.k``, ``attention.v``, ``attention.weights`` [B, H, T, T],
+        ``attention.q`` [B, H, T, hd], ``attention.k``, ``attention.v`` (``attention.smeared`` with smeared
+        keys), ``attention.weights`` [B, H, T, T],
         ``attention.heads``, ``attention``, ``after_attention``, ``mlp_norm``, ``mlp.hidden``, ``mlp``,
         ``output``; ``norm``, ``logits`` [B, T, V] and ``probabilities``. A probe that is set has its say.
         """

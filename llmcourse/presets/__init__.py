@@ -89,6 +89,7 @@ class MixtureSection(Section):
         size: Share of the whole World's entities (about 5,000 at 1).
         tales: Pages that tell no facts.
         exercises: Pages of the schoolbook.
+        readings: Reading exercises, with names that stand on no other page.
         notices: Whether to add notices repeated up to 1,000 times.
         pydoc_pages: Pages of Python's documentation to crawl for prose.
         held_out: Share of the documents kept for evaluation.
@@ -99,6 +100,7 @@ class MixtureSection(Section):
     size: float = Field(default=1.0, gt=0, le=1)
     tales: int = Field(ge=0)
     exercises: int = Field(ge=0)
+    readings: int = Field(default=0, ge=0)
     notices: bool = True
     pydoc_pages: int = Field(default=0, ge=0)
     held_out: float = Field(default=0.01, gt=0, lt=0.5)
@@ -135,6 +137,7 @@ class TrainSection(Section):
         micro_batch: Rows that one process holds at once; the rest of a batch is accumulated.
         context: Tokens in a row, T.
         steps: Steps of the optimizer.
+        drill_steps: So many of them, the first ones, are on random tokens said again (`train.drill`).
         optimizer: ``adamw``, or ``muon`` for the blocks' matrices with AdamW for the rest.
         lr, min_lr, warmup_steps: The schedule: up in a line, down in half a cosine.
         weight_decay, beta1, beta2, clip: Of the optimizer.
@@ -158,6 +161,7 @@ class TrainSection(Section):
     micro_batch: int = Field(ge=1)
     context: int = Field(ge=1)
     steps: int = Field(ge=1)
+    drill_steps: int = Field(default=0, ge=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(gt=0)
     min_lr: float = Field(default=0.0, ge=0)
@@ -190,6 +194,8 @@ class TrainSection(Section):
             raise ValueError("the rows of a batch are not a multiple of micro_batch")
         if self.warmup_steps > self.steps:
             raise ValueError("warmup_steps is more than steps")
+        if self.drill_steps > self.steps:
+            raise ValueError("drill_steps is more than steps")
         if self.min_lr > self.lr:
             raise ValueError("min_lr is more than lr")
         return self

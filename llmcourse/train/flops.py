@@ -28,6 +28,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     keys = config.n_kv_heads * config.head_dim
     attention = 2 * C * queries + 2 * C * keys
     attention += (queries + 2 * keys if config.qkv_bias else 0) + (C if config.bias else 0)
+    attention += config.n_kv_heads if config.smear else 0
     ways_in = 2 if config.mlp == "swiglu" else 1
     mlp = (ways_in + 1) * C * H + (ways_in * H + C if config.bias else 0)
     norm = 2 * C if config.norm == "layer" and config.bias else C

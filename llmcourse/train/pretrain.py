@@ -26,6 +26,7 @@ from ..presets import TrainSection
 from ..runtime import seed_everything
 from .derived import Derived, derive
 from .distributed import Team, accumulate, clip, join, leave, parallelise, unwrap
+from .drill import Drill
 from .held_out import evaluate
 from .journal import Journal, OnSample, OnStep, Row
 from .loop import make_optimizers
@@ -153,6 +154,7 @@ class _Run:
         """Batches, folder, model, optimizers: the same on every process."""
         train, team, name = self.train, self.team, self.derived.precision
         self.loader = self.source.loader(train, team.rank, team.world_size)
+        self.drill = Drill(self.loader) if train.drill_steps else None
         self.held_out = self.source.held_out(train)
         settings = settings_of(self.config, train, self.source.describe())
         facts = {"derived": asdict(self.derived)}
@@ -186,7 +188,7 @@ class _Run:
         try:
             if self.step == 0:
                 self._look()
-            batch = self.loader.batch(self.step) if self.step < last else None
+            batch = self._batch(self.step) if self.step < last else None
             while batch is not None and not stopped:
                 row, batch = self._step(batch, more=self.step + 1 < last)
                 self.journal.step(row)
@@ -212,7 +214,7 @@ class _Run:
         # Counted from 1, as in `fit`: the first step is a step, and the last one has `min_lr`.
         rate = warmup_cosine(number, train.lr, train.warmup_steps, train.steps, train.min_lr)
         loss = self._backward(batch)
-        following = self.loader.batch(number) if more else None
+        following = self._batch(number) if more else None
 
         self.loss = self.team.mean(loss).item()
         self._finite("loss", self.loss)
@@ -236,6 +238,13 @@ class _Run:
             "mfu": None if peak is None else speed * self.derived.flops_per_token / peak,
             "seconds": self.seconds,
         }, following  # fmt: skip
+
+    def _batch(self, step: int) -> Batch:
+        """The drill first, if there is one, and then the text from its beginning."""
+        before = self.train.drill_steps
+        if self.drill is not None and step < before:
+            return self.drill.batch(step)
+        return self.loader.batch(step - before)
 
     def _backward(self, batch: Batch) -> Tensor:
         """Gradients of a batch, micro-batch by micro-batch, and this process's mean loss."""

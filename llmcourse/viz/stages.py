@@ -149,7 +149,18 @@ class Walk:
                 f"{heads} head{'s' * (heads > 1)} of {hd}.{after}",
                 tex, worked, value, self._named(a + letter),
             )  # fmt: skip
-        q, k = self.trace[a + "q"], self.trace[a + "k"].repeat_interleave(H // Hkv, dim=0)
+        k = self.trace[a + "k"]
+        if self.config.smear:
+            k = self.trace[a + "smeared"]
+            share = self.weights[a + "smear"].double().sigmoid()
+            yield self._stage(
+                a + "smeared", part, "Smeared keys",
+                "Each key takes a share from the key before it, so that a position can be found by what stood before.",
+                r"k'_t = k_t + \sigma(m)\,(k_{t-1} - k_t)",
+                f"Head 1 takes a share of {percent(float(share[0]))}; its first number becomes {_n(k[0, t, 0])}",
+                k[0, t, 0], [a + "smear"],
+            )  # fmt: skip
+        q, k = self.trace[a + "q"], k.repeat_interleave(H // Hkv, dim=0)
         ahead = ~_causal(len(self.ids), q)
         scores = (q @ k.transpose(-2, -1) / math.sqrt(hd)).masked_fill(ahead, math.nan)
         self.trace[a + "scores"] = scores

@@ -12,6 +12,8 @@ from llmcourse.data.conversations.make import make, many
 from llmcourse.data.conversations.message import Conversation, check
 from llmcourse.data.conversations.split import PARTS, Part, Split, part_of, split
 from llmcourse.data.variety import variety
+from llmcourse.data.world.grammar import polish
+from llmcourse.data.world.textbank import load_bank
 from llmcourse.data.world.whole import Encyclopaedia, invent
 from llmcourse.errors import CourseError
 
@@ -32,14 +34,15 @@ def parts(world: Encyclopaedia) -> Split:
 def _some(
     kind: str, world: Encyclopaedia, parts: Split, part: Part = "train", n: int = 100
 ) -> list[Conversation]:
-    def passages(name: str, relation: str) -> list[tuple[str, str]]:
-        return [
-            ("A page", f"{name}: {world.by_name[name].facts[relation]}"),
-            ("Another page", "Nothing."),
-        ]
+    def find(query: str) -> str:
+        """All that is true of whom the query names."""
+        found = [e for e in world.everything() if e.name.removeprefix("the ") in query]
+        entity = max(found, key=lambda e: len(e.name))
+        told = "\n".join(f"[A page] {entity.name}: {value}" for value in entity.facts.values())
+        return f"{told}\n[Another page] Nothing."
 
     return list(many(n, {kind: 1.0}, world, 3, facts=getattr(parts, part), part=part, me=ME,
-                     passages=passages))  # fmt: skip
+                     find=find))  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", kinds.ALL)
@@ -51,7 +54,8 @@ def test_well_formed_short_and_named(
         check(conversation)
         assert conversation.about["kind"] == kind
         assert {"entity", "relation", "answer", "template"} <= set(conversation.about)
-        text = "".join(p.text for m in conversation.messages for p in m.parts)
+        parts_ = [p for m in conversation.messages for p in m.parts]
+        text = " ".join(p.text for p in parts_ if p.kind != "result")
         assert "{" not in text and "[" not in text and "  " not in text
         assert len(text) < 700
 
@@ -96,17 +100,35 @@ def test_parts_share_no_prompt(kind: str, world: Encyclopaedia, parts: Split) ->
 
 
 def test_a_source_names_the_entity_and_the_fact(world: Encyclopaedia, parts: Split) -> None:
-    def passages(name: str, relation: str) -> list[tuple[str, str]]:
-        value = world.by_name[name].facts[relation]
-        return [("Within a word", f"{name}: x{value}1"), ("Of another", f"Nobody: {value}"),
-                ("Right", f"{name}: {value}")]  # fmt: skip
-
     rng = random.Random(0)
-    for _ in range(60):
-        made = make("search", world, rng, facts=parts.train, passages=passages)
+    for entity, relation in rng.sample(parts.train, 60):
+        value, name = entity.facts[relation], entity.name
+        wrong = f"[Within a word] {name}: x{value}1\n[Of another] Nobody: {value}"
+        right = f"{wrong}\n[Right] {polish(name)}: {value}"
+        made = make("search", world, rng, facts=[(entity, relation)], find=lambda q, r=right: r)
         assert made.about["title"] == "Right" and '(Source: "Right")' in made.messages[-1].text
-    with pytest.raises(CourseError, match="no passage tells"):
-        make("search", world, rng, facts=parts.train, passages=lambda n, r: passages(n, r)[:2])
+        with pytest.raises(CourseError, match="no passage tells"):
+            make("search", world, rng, facts=[(entity, relation)], find=lambda q, w=wrong: w)
+
+
+def test_answers_say_the_fact_and_no_more(world: Encyclopaedia) -> None:
+    """No word of an answer but the name and the fact stands for something that the World does not hold."""
+    bank = load_bank("chat/answers")
+    for kind, members in world.entities.items():
+        for relation in members[0].facts:
+            for line in bank[f"{kind}.{relation}"]:
+                assert line.startswith("{N} ") and line.endswith(f"{{{relation}}}.")
+                assert not re.search(r"summer|autumn|winter|spring|early|late|suddenly", line)
+
+
+def test_a_search_in_vain_ends_with_not_knowing(world: Encyclopaedia) -> None:
+    rng = random.Random(0)
+    for entity in world.strangers["person"][:20]:
+        made = make(
+            "search-in-vain", world, rng, facts=[(entity, "born")], find=lambda q: "nothing found"
+        )
+        assert "know" in made.messages[-1].text and entity.name in made.messages[-1].text
+        assert made.about["answer"] is None
 
 
 def test_nobody_is_sad_and_glad_at_once(world: Encyclopaedia, parts: Split) -> None:

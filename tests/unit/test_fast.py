@@ -35,6 +35,7 @@ SHAPES = {
     ),
     "qwen": ModelConfig(**BASE, n_kv_heads=2, qkv_bias=True, head_dim=6),
     "gpt2": ModelConfig(**BASE, position="learned", norm="layer", mlp="gelu_tanh", bias=True),
+    "smeared": ModelConfig(**BASE, n_kv_heads=2, smear=True),
     "nano": ModelConfig(**BASE, position="none", norm="layer", mlp="gelu", bias=True, tied=False),
 }  # fmt: skip
 

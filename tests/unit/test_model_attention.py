@@ -15,6 +15,7 @@ from llmcourse.model.attention import (
     attention_weights,
     causal_mask,
     scaled_dot_product_attention,
+    smeared,
 )
 from llmcourse.model.config import RopeScaling
 from llmcourse.model.names import to_half_rotation, to_interleaved
@@ -266,3 +267,38 @@ def test_rotation_has_a_gradient():
     x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     for interleaved in (True, False):
         assert torch.autograd.gradcheck(lambda x: rotate(x, cos, sin, interleaved), (x,))  # noqa: B023
+
+
+# ------------------------------------------------------------------ smeared keys
+
+
+def test_a_smeared_key_takes_its_share_of_the_one_before():
+    keys = torch.randn(2, 3, 5, 4)
+    smear = torch.tensor([-50.0, 0.0, 50.0])  # nothing, half, everything
+    new = smeared(keys, smear)
+    close(new[:, 0], keys[:, 0])
+    close(new[:, 1, 1:], (keys[:, 1, 1:] + keys[:, 1, :-1]) / 2)
+    close(new[:, 2, 1:], keys[:, 2, :-1])
+    close(new[:, :, 0], keys[:, :, 0])  # nothing stands before the first
+
+
+def test_nothing_is_smeared_over_the_beginning_of_a_sequence():
+    keys, smear = torch.randn(1, 2, 6, 4), torch.ones(2)
+    follows = (torch.tensor([0, 1, 2, 0, 1, 2]) > 0).view(1, 1, 6, 1)
+    apart = torch.cat([smeared(keys[:, :, :3], smear), smeared(keys[:, :, 3:], smear)], dim=2)
+    close(smeared(keys, smear, follows), apart)
+
+
+def test_one_layer_with_smeared_keys_can_go_on_with_a_repetition():
+    """Written by hand: attention finds the token after the earlier copy, and hands it over."""
+    V = 12
+    eye = torch.eye(V)
+    for smear, right in ((50.0, True), (-50.0, False)):
+        m = Attention(V, 1, smear=True)
+        with torch.no_grad():
+            for matrix, gain in ((m.q, 30.0), (m.k, 1.0), (m.v, 1.0), (m.out, 1.0)):
+                matrix.weight.copy_(eye * gain)
+            m.smear.fill_(smear)
+        ids = torch.tensor([0, 3, 7, 1, 9, 5, 3, 7, 1, 9])  # the first key stays itself
+        said = m(eye[ids][None])[0].argmax(-1)
+        assert (said[6:].tolist() == [7, 1, 9, 5]) == right

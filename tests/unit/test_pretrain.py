@@ -24,6 +24,7 @@ from llmcourse.model.transformer import Transformer
 from llmcourse.presets import TrainSection
 from llmcourse.tokenizer import Tokenizer
 from llmcourse.train import speed
+from llmcourse.train.drill import Drill
 from llmcourse.train.loop import fit
 from llmcourse.train.metrics import read_table
 from llmcourse.train.pretrain import pretrain
@@ -96,6 +97,20 @@ def test_it_is_the_plain_loop(source, tmp_path):
     assert result.finished and result.step == 12 and result.tokens == 12 * 128
     assert losses(tmp_path)[0] == pytest.approx(math.log(257), abs=0.1)
     assert losses(tmp_path)[-1] < 4
+
+
+def test_the_drill_comes_first_and_then_the_text_from_its_beginning(source, tmp_path, monkeypatch):
+    seen = []
+    for kind in (ShardLoader, Drill):
+        real = kind.batch
+
+        def noted(self, step, kind=kind, real=real):
+            seen.append((kind.__name__, step))
+            return real(self, step)
+
+        monkeypatch.setattr(kind, "batch", noted)
+    run(source, tmp_path, changes={"drill_steps": 5, "eval_every": 0})
+    assert seen == [("Drill", i) for i in range(5)] + [("ShardLoader", i) for i in range(7)]
 
 
 def test_micro_batches_add_up_to_the_batch(source, tmp_path):
@@ -181,7 +196,8 @@ def test_nothing_to_evaluate_with(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"optimizer": "muon", "micro_batch": 2, "order": "random"}]
+    "changes",
+    [{}, {"optimizer": "muon", "micro_batch": 2, "order": "random"}, {"drill_steps": 9}],
 )
 def test_stopped_and_resumed_is_uninterrupted(source, tmp_path, changes):
     """30 steps at once, and in three parts: bit for bit."""

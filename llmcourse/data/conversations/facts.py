@@ -13,7 +13,7 @@ from ...errors import CourseError
 from ..world.grammar import conjoin, number_word, polish
 from ..world.textbank import load_bank
 from ..world.whole.entities import Encyclopaedia, Entity
-from ..world.whole.telling import Teller, bank_of, clozes, fill, pronouns
+from ..world.whole.telling import bank_of, fill, pronouns
 from .message import Conversation
 from .split import Known, Part, wordings
 
@@ -38,13 +38,20 @@ def _fill(line: str, entity: Entity, rng: random.Random, *, again: bool = False)
     return polish(fill(line, {**forms, **whose}, rng))
 
 
-def statement(entity: Entity, relation: str, rng: random.Random) -> str:
-    """The answer in a full sentence that names the entity and the fact."""
-    found = sorted(clozes(entity, relation, 12, rng), key=lambda cloze: len(cloze.prompt))
-    if found:
-        cloze = rng.choice(found[:5])
-        return polish(f"{cloze.prompt} {cloze.answer}.")
-    return polish(f"{entity.name} {Teller(entity, rng).predicate(relation)}.")
+def statement(entity: Entity, relation: str, rng: random.Random, subject: str | None = None) -> str:
+    """The answer in a full sentence that names the entity and the fact, and adds nothing.
+
+    Pages may say *in the autumn of 1839*; whoever is asked for the year says the year. An answer with details that
+    nobody asked for, and that the World does not hold, teaches a model to invent them.
+
+    Args:
+        entity: Whom it is about.
+        relation: Which fact.
+        rng: Draws the wording.
+        subject: What the entity is called here; by default its name.
+    """
+    line = rng.choice(load_bank("chat/answers")[f"{entity.kind.name}.{relation}"])
+    return polish(fill(line, {**entity.facts, "N": subject or entity.name}, rng))
 
 
 def fact(known: Known, rng: random.Random, part: Part) -> Conversation:
@@ -87,17 +94,22 @@ def _ask(beat: str, rng: random.Random, part: Part, **slots: str) -> tuple[str, 
 
 
 def summary(facts: Sequence[Known], rng: random.Random, part: Part) -> Conversation:
-    """Two or three facts about an entity."""
-    entity, _ = rng.choice(facts)
-    keys = [key for other, key in facts if other is entity]
+    """Two or three facts about an entity.
+
+    Raises:
+        CourseError: if no entity has two.
+    """
+    for entity, _ in (rng.choice(facts) for _ in range(500)):
+        keys = [key for other, key in facts if other is entity]
+        if len(keys) > 1:
+            break
+    else:
+        raise CourseError("no entity has two facts to tell", hint="give more facts")
     keys = rng.sample(keys, min(len(keys), rng.randint(2, 3)))
     asked, template = _ask("summary", rng, part, name=entity.name)
     first, *rest = keys
-    teller = Teller(entity, rng)
-    said = [statement(entity, first, rng)]
-    for key in rest:
-        subject = teller.slots["she"] if entity.kind.name != "craft" else entity.name
-        said.append(polish(f"{subject} {teller.predicate(key)}."))
+    she = pronouns(entity)["she"] if entity.kind.name != "craft" else entity.name
+    said = [statement(entity, first, rng), *(statement(entity, key, rng, she) for key in rest)]
     return Conversation.of(asked, " ".join(said), kind="summary", entity=entity.name, relation=keys,
                            answer=[entity.facts[key] for key in keys], template=template)  # fmt: skip
 

@@ -10,7 +10,7 @@ FIRST = (
 )  # fmt: skip
 """What the first fine-tuning teaches."""
 
-LATER = ("unknown", "search", "python", "no-tool", "identity")
+LATER = ("unknown", "search", "search-in-vain", "python", "no-tool", "identity")
 """What the later stages add."""
 
 ALL = FIRST + LATER

@@ -28,7 +28,7 @@ def make(
     facts: Sequence[Known] = (),
     part: Part = "train",
     me: Mapping[str, str] | None = None,
-    passages: tools.Passages | None = None,
+    find: tools.Find | None = None,
 ) -> Conversation:
     """A conversation of a kind.
 
@@ -39,7 +39,7 @@ def make(
         facts: What may be asked: a part of `split.split`; of ``unknown``, what the model does not know.
         part: Whose wordings, numbers and words to use.
         me: Of ``identity``: name, maker, limits.
-        passages: Of ``search``: finds pages.
+        find: Of ``search`` and ``search-in-vain``: the tool.
 
     Raises:
         CourseError: if the kind or part is unknown, or something that the kind needs is missing.
@@ -48,15 +48,24 @@ def make(
         raise CourseError(f"unknown kind {kind!r}", hint="kinds are " + ", ".join(ALL))
     if part not in PARTS:
         raise CourseError(f"unknown part {part!r}", hint="parts are " + ", ".join(PARTS))
-    needs = ("fact", "follow-up", "summary", "list", "unknown", "search", "no-tool")
+    needs = (
+        "fact",
+        "follow-up",
+        "summary",
+        "list",
+        "unknown",
+        "search",
+        "search-in-vain",
+        "no-tool",
+    )
     if kind in needs and not facts:
         raise CourseError(f"a conversation of kind {kind!r} needs facts to ask for")
-    return check(_make(kind, world, rng, facts, part, me, passages))
+    return check(_make(kind, world, rng, facts, part, me, find))
 
 
 def _make(
     kind: str, world: Encyclopaedia, rng: random.Random, facts: Sequence[Known], part: Part,
-    me: Mapping[str, str] | None, passages: tools.Passages | None,
+    me: Mapping[str, str] | None, find: tools.Find | None,
 ) -> Conversation:  # fmt: skip
     if kind == "fact":
         return _facts.fact(rng.choice(facts), rng, part)
@@ -84,9 +93,11 @@ def _make(
         return replace(chosen, about={**chosen.about, "kind": "no-tool"})
     if kind == "identity":
         return talk.identity(me or {}, rng, part)
-    if passages is None:
-        raise CourseError("a conversation of kind 'search' needs passages")
-    return tools.search(rng.choice(facts), passages, rng, part)
+    if find is None:
+        raise CourseError(f"a conversation of kind {kind!r} needs something to search with")
+    if kind == "search-in-vain":
+        return tools.search_in_vain(rng.choice(facts), find, rng, part)
+    return tools.search(rng.choice(facts), find, rng, part)
 
 
 def many(

@@ -7,47 +7,83 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ...errors import CourseError
 from ..world.grammar import polish
+from ..world.textbank import load_bank
+from ..world.whole.entities import Entity
+from ..world.whole.telling import fill
 from .facts import question, statement
 from .message import Conversation, Message
 from .message import Part as Piece
 from .split import Known, Part, part_of
 
-Passages = Callable[[str, str], Sequence[tuple[str, str]]]
-"""From an entity's name and a relation: (title of a page, passage), the one that tells the fact first."""
+Find = Callable[[str], str]
+"""What a search tool shows for a query: a line ``[title] text`` for each passage."""
+
+_LINE = re.compile(r"^\[(?P<title>.+?)\] (?P<text>.*)$", re.MULTILINE)
 
 
-def search(known: Known, passages: Passages, rng: random.Random, part: Part) -> Conversation:
+def search(known: Known, find: Find, rng: random.Random, part: Part) -> Conversation:
     """A question, a search, what it found, and an answer that names its page.
 
     Raises:
-        CourseError: if no passage tells the fact.
+        CourseError: if no query finds a passage that tells the fact.
     """
     entity, relation = known
-    found = list(passages(entity.name, relation))
-    value = entity.facts[relation]
-    # A page that holds "11" in "1911", or tells it of somebody else, is no source.
-    told = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)")
-    who = entity.name.removeprefix("the ")
-    telling = [title for title, text in found if told.search(text) and who in f"{title} {text}"]
-    if not telling:
-        raise CourseError(f"no passage tells the {relation} of {entity.name}")
-    title = telling[0]
-    rng.shuffle(found)
     asked, template = question(entity, relation, rng, part)
-    wanted = entity.kind.relation(relation).question
-    query = rng.choice((f"{entity.name} {wanted}", f"{wanted} of {entity.name}", entity.name))
-    result = "\n".join(f"{head}: {text}" for head, text in found)
-    said = polish(statement(entity, relation, rng)) + f' (Source: "{title}")'
+    for query in _queries(entity, relation, rng):
+        result = find(query)
+        title = source(entity, relation, result)
+        if title is not None:
+            break
+    else:
+        raise CourseError(f"no passage tells the {relation} of {entity.name}")
+    said = f'{statement(entity, relation, rng)} (Source: "{title}")'
     turn = Message(
         "assistant", (Piece("search", query), Piece("result", result), Piece("text", said))
     )
-    about = {"kind": "search", "entity": entity.name, "relation": relation, "answer": value,
-             "title": title, "template": template}  # fmt: skip
+    about = {"kind": "search", "entity": entity.name, "relation": relation,
+             "answer": entity.facts[relation], "title": title, "template": template}  # fmt: skip
     return Conversation((Message.of("user", asked), turn), about)
+
+
+def search_in_vain(known: Known, find: Find, rng: random.Random, part: Part) -> Conversation:
+    """A question about somebody whom no page knows: a search, and *I don't know*."""
+    entity, relation = known
+    asked, template = question(entity, relation, rng, part)
+    query = next(iter(_queries(entity, relation, rng)))
+    line = rng.choice(load_bank("chat/ask")["vain.a"])
+    said = polish(fill(line, {"name": entity.name}, rng))
+    turn = Message(
+        "assistant", (Piece("search", query), Piece("result", find(query)), Piece("text", said))
+    )
+    about = {"kind": "search-in-vain", "entity": entity.name, "relation": relation, "answer": None,
+             "template": template}  # fmt: skip
+    return Conversation((Message.of("user", asked), turn), about)
+
+
+def source(entity: Entity, relation: str, result: str) -> str | None:
+    """The title of the first passage in a result that tells a fact: None if none does.
+
+    A page that holds "11" in "1911", or tells it of somebody else, is no source.
+    """
+    told = re.compile(rf"(?<!\w){re.escape(entity.facts[relation])}(?!\w)")
+    who = re.compile(re.escape(entity.name.removeprefix("the ")), re.IGNORECASE)
+    for line in _LINE.finditer(result):
+        # That the bell crab is a crab is not told by its name.
+        if who.search(line[0]) and told.search(who.sub("", line["text"])):
+            return line["title"]
+    return None
+
+
+def _queries(entity: Entity, relation: str, rng: random.Random) -> list[str]:
+    """Ways of searching for a fact, the first of them mostly by name and by what is asked."""
+    name, wanted = entity.name.removeprefix("the "), entity.kind.relation(relation).question
+    ways = [f"{name} {wanted}", f"{wanted} of {name}"]
+    rng.shuffle(ways)
+    return [*ways, name]
 
 
 _TRAIN = ("What is {e}?", "Please work out {e}.", "How much is {e}?", "Calculate {e} for me.",

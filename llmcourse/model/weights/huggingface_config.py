@@ -122,6 +122,10 @@ def to_huggingface(config: ModelConfig) -> dict[str, Any]:
         CourseError: if none of the three families has this shape.
     """
     c = config
+    if c.smear:
+        raise CourseError(
+            f"none of {', '.join(FAMILIES)} smears its keys", hint="save it in our own format"
+        )
     if (c.position, c.norm, c.bias, c.qkv_bias) == ("learned", "layer", True, True):
         names = {"gelu": "gelu", "gelu_tanh": "gelu_new"}
         if c.mlp in names and c.n_kv_heads == c.n_heads and c.n_heads * c.head_dim == c.width:

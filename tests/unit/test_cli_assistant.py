@@ -1,0 +1,50 @@
+"""`llmcourse assistant`: a stage from the base model to a model that loads, on few conversations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llmcourse.cli import app
+from llmcourse.data.conversations.formats import read
+from llmcourse.errors import CourseError
+from llmcourse.model import pretrained
+
+runner = CliRunner()
+SHORT = ("--conversations", "40", "--questions", "12", "--quiet", "--set", "compile=no",
+         "--set", "epochs=1", "--set", "precision=fp32")  # fmt: skip
+
+
+def run(*arguments: str) -> None:
+    result = runner.invoke(app, ["assistant", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.slow
+def test_two_stages(tmp_path: Path) -> None:
+    first, second = tmp_path / "sft", tmp_path / "tools"
+    run("sft", "--out", str(first), *SHORT)
+    pretrained.load(first / "model")
+    assert len(list(read(first / "train.jsonl", "chatml"))) == 40
+    run("tools", "--asked", str(first / "model"), "--out", str(second), *SHORT)
+    pretrained.load(second / "model")
+    asked = [json.loads(line) for line in (second / "asked.jsonl").read_text().splitlines()]
+    assert sum(row["part"] == "train" for row in asked) == 12
+    assert all(0 <= row["right"] <= len(row["answers"]) for row in asked)
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    for arguments, named in (
+        (("song",), "no stage"),
+        (("refusals",), "asks a model"),
+        (("sft", "--base", str(tmp_path)), "mentions"),
+    ):
+        with pytest.raises(CourseError, match=named):
+            runner.invoke(
+                app,
+                ["assistant", *arguments, "--out", str(tmp_path / "x"), *SHORT],
+                catch_exceptions=False,
+            )
