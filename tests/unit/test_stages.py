@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from llmcourse.data.conversations.kinds import ALL
 from llmcourse.data.conversations.library import library
 from llmcourse.data.conversations.split import PARTS, split
 from llmcourse.data.conversations.stages import (
@@ -102,3 +105,9 @@ def test_bad_input(world, given):
         list(conversations("song", 1, world, given["train"], "train", 0))
     with pytest.raises(CourseError, match="search"):
         list(conversations("tools", 60, world, given["train"], "train", 0))
+
+
+def test_the_labelling_page_has_every_kind():
+    page = (Path(__file__).parents[2] / "book" / "labelling.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)
+    assert sorted(headings) == sorted(ALL)
