@@ -20,10 +20,15 @@ MARKS = {"\n": "↵\n", "\t": "⇥", "\r": "␍"}
 
 def visible(segment: Segment) -> str:
     """A token's text with its invisible parts shown; bytes that are no text by themselves as ⟨f0 9f⟩."""
+    return visible_bytes(segment.bytes)
+
+
+def visible_bytes(data: bytes) -> str:
+    """`visible` for the bytes alone."""
     try:
-        text = segment.bytes.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return "⟨" + segment.bytes.hex(" ") + "⟩"
+        return "⟨" + data.hex(" ") + "⟩"
     return "".join(MARKS.get(character, character) for character in text)
 
 
