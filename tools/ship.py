@@ -20,22 +20,12 @@ from llmcourse import presets
 from llmcourse.data.mixture import SEPARATOR
 from llmcourse.evals.base_model import held_out_texts
 from llmcourse.model import pretrained
-from llmcourse.model.shipped import root, write_sums
+from llmcourse.model.shipped import root, write_sums, write_weights
 from llmcourse.model.transformer import num_parameters
-from llmcourse.model.weights.own import save
 from llmcourse.presets import TrainSection
 
 RECORDS = ("metrics.csv", "evals.csv", "samples.txt", "run.json")
 HELD_OUT = 400_000  # bytes
-
-
-def ship_weights(source: Path, target: Path) -> None:
-    """Weights in half precision, configuration and tokenizer."""
-    loaded = pretrained.load(source)
-    loaded.model.half()
-    target.mkdir(parents=True, exist_ok=True)
-    save(loaded.model, target)
-    shutil.copy2(source / "tokenizer.json", target)
 
 
 def card(name: str, run: dict[str, Any], report: dict[str, Any], parameters: int) -> str:
@@ -119,7 +109,7 @@ def main() -> None:
 
     target = root() / args.name
     shutil.rmtree(target, ignore_errors=True)
-    ship_weights(args.run / "model", target)
+    write_weights(args.run / "model", target)
     for record in RECORDS:
         shutil.copy2(args.run / record, target)
     shutil.copy2(args.evaluation, target / "evaluation.json")
@@ -136,7 +126,7 @@ def main() -> None:
         if snapshot.is_dir():
             folder = root() / f"{args.name}-{step}"
             shutil.rmtree(folder, ignore_errors=True)
-            ship_weights(snapshot, folder)
+            write_weights(snapshot, folder)
             write_sums(folder)
             print(f"{folder.name}: {sum(f.stat().st_size for f in folder.iterdir()) / 1e6:.1f} MB")
 

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ..data.conversations.split import Known, Part
     from ..data.world.whole import Encyclopaedia
 
-KNOWN_FROM, RARE_TO = 300, 29
-"""Mentions from which a fact counts as told often, and up to which as told seldom."""
-
 
 def assistant(
     stage: Annotated[str, typer.Argument(help="sft, refusals, tools or identity.")],
@@ -59,7 +56,7 @@ def assistant(
     from .. import presets
     from ..data.conversations.formats import write
     from ..data.conversations.split import split
-    from ..data.conversations.stages import STAGES, material
+    from ..data.conversations.stages import KNOWN_FROM, STAGES, material
     from ..data.conversations.stages import conversations as of_stage
     from ..data.world.whole import invent
     from .sft import sft
@@ -72,7 +69,7 @@ def assistant(
         )
     section = presets.load(preset).need(presets.MixtureSection)
     world = invent(section.seed, section.size)
-    mentions = _mentions(base)
+    mentions = mentions_of(base)
     parts = split(world, mentions, KNOWN_FROM, seed)
     out.mkdir(parents=True, exist_ok=True)
     unknown = {} if asked is None else _unknown(world, mentions, asked, questions, seed, out, quiet)
@@ -92,7 +89,7 @@ def assistant(
     )  # fmt: skip
 
 
-def _mentions(base: str) -> dict[str, dict[str, int]]:
+def mentions_of(base: str) -> dict[str, dict[str, int]]:
     """How often the base model read each fact: the account lies beside its weights."""
     from ..data.mixture import read_mentions
     from ..model import shipped
@@ -115,7 +112,7 @@ def _unknown(
     import random
 
     from ..data.conversations.split import PARTS
-    from ..data.conversations.stages import seldom_told
+    from ..data.conversations.stages import RARE_TO, seldom_told
     from ..evals.assistant import sampler
     from ..evals.interrogate import interrogate
     from ..model.pretrained import load

@@ -17,6 +17,53 @@ def _group() -> None:
 
 
 @app.command()
+def assistant(
+    model: Annotated[str, typer.Argument(help="An assistant: a folder, or a name.")],
+    base: Annotated[
+        str, typer.Option(help="The base model it was made from, which counted what it read.")
+    ] = "course-base",
+    preset: Annotated[str, typer.Option(help="Whose World.")] = "course-laptop",
+    out: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Of each sort.")] = 300,
+    split_seed: Annotated[int, typer.Option(min=0, help="Seed of the fine-tuning.")] = 0,
+) -> None:
+    """Measure an assistant: is it in format, is it right, does it say when it does not know?
+
+    Example: `llmcourse eval assistant work/sft/model --out work/sft/evaluation.json`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from .. import presets
+    from ..assets import atomic_write
+    from ..data.conversations.split import split
+    from ..data.conversations.stages import KNOWN_FROM
+    from ..data.world.whole import invent
+    from ..evals.assistant import generator
+    from ..evals.assistant_report import report as measure
+    from ..model import pretrained
+    from .assistant import mentions_of
+
+    section = presets.load(preset).need(presets.MixtureSection)
+    world, mentions = invent(section.seed, section.size), mentions_of(base)
+    loaded = pretrained.load(model)
+    report = measure(
+        loaded.tokenizer, generator(loaded.model, loaded.tokenizer), world, mentions,
+        split(world, mentions, KNOWN_FROM, split_seed), n=questions,
+    )  # fmt: skip
+    if out is not None:
+        with atomic_write(out) as temporary:
+            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    table = Table("what", "", box=None, pad_edge=False)
+    for name, row in report["prompts"].items():
+        table.add_row(name, f"{row['share']:.1%} of {row['of']}")
+    for name, row in report["facts"].items():
+        right, refused = row["right"]["share"], row["refused"]["share"]
+        table.add_row(name, f"{right:.1%} right, {refused:.1%} refused, of {row['right']['of']}")
+    Console().print(table)
+
+
+@app.command()
 def base(
     model: Annotated[str, typer.Argument(help="A model: a folder, or a name.")],
     mixture: Annotated[

@@ -1,7 +1,7 @@
 """The course's own models, which come with the package: found by name, checked before they are used.
 
     folder("course-base")        the base model of chapter 06
-    folder("course-base-100")    the same run after 100 steps
+    folder("course-base-200")    the same run after 200 steps
 
 Each is a folder under ``llmcourse/released`` with a model card, the weights in half precision, and a list of
 checksums. Taught in chapter 07.
@@ -10,6 +10,7 @@ checksums. Taught in chapter 07.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -64,6 +65,18 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def write_weights(source: Path, target: Path) -> None:
+    """A run's model as it is shipped: weights in half precision, configuration and tokenizer."""
+    from .pretrained import load
+    from .weights.own import save
+
+    loaded = load(source)
+    loaded.model.half()
+    target.mkdir(parents=True, exist_ok=True)
+    save(loaded.model, target)
+    shutil.copy2(source / "tokenizer.json", target)
 
 
 def write_sums(path: Path) -> None:

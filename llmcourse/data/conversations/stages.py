@@ -47,6 +47,9 @@ SHARES: Mapping[StageName, Mapping[str, float]] = {
 }
 """Stage → kind of conversation → its weight."""
 
+KNOWN_FROM, RARE_TO = 300, 29
+"""Mentions from which a fact counts as told often, and up to which as told seldom."""
+
 ME = {
     "name": "Lamp",
     "maker": "the readers of an executable book",
