@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 import re
 
 import pytest
 
 from llmcourse.data.conversations import kinds
+from llmcourse.data.conversations.facts import asking
 from llmcourse.data.conversations.make import make, many
 from llmcourse.data.conversations.message import Conversation, check
 from llmcourse.data.conversations.split import PARTS, Part, Split, part_of, split
@@ -158,3 +160,13 @@ def test_bad_input(world: Encyclopaedia, parts: Split) -> None:
             make(kind, world, rng, **given)  # type: ignore[arg-type]
     with pytest.raises(CourseError, match="mentions"):
         split(world, {}, 1)
+
+
+def test_no_wording_of_a_test_is_nearly_one_of_training(world: Encyclopaedia) -> None:
+    for kind, members in world.entities.items():
+        bank = asking(kind)
+        for relation in members[0].facts:
+            assert len(bank[f"{relation}.ask"]) >= 25
+            for held in bank[f"{relation}.ask-held"]:
+                close = difflib.get_close_matches(held, bank[f"{relation}.ask"], n=1, cutoff=0.93)
+                assert not close, (held, close)

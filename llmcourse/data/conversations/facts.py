@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from ...errors import CourseError
 from ..world.grammar import conjoin, number_word, polish
@@ -21,11 +22,23 @@ from .split import Known, Part, wordings
 _SUBJECT = re.compile(r"\b(?:was|were|is|did|does|has|had) \{N\}")
 
 
+@cache
+def asking(kind: str) -> dict[str, tuple[str, ...]]:
+    """All wordings of questions about a kind: those of the World's pages, and more for fine-tuning alone.
+
+    A model that has seen each fact asked in eight ways takes the ninth for something else. Wordings are what a
+    labeller can give it, and no page of the pretraining text has these.
+    """
+    more = load_bank(f"chat/wordings/{kind}")
+    bank = bank_of(kind)
+    return {**bank, **{beat: (*bank[beat], *lines) for beat, lines in more.items()}}
+
+
 def question(
     entity: Entity, relation: str, rng: random.Random, part: Part = "train"
 ) -> tuple[str, str]:
     """A question about a fact in a wording of its part, and the wording's name: ``person.born.ask:3``."""
-    lines = wordings(bank_of(entity.kind.name), f"{relation}.ask", part)
+    lines = wordings(asking(entity.kind.name), f"{relation}.ask", part)
     number = rng.randrange(len(lines))
     return _fill(lines[number], entity, rng), f"{entity.kind.name}.{relation}.{part}:{number}"
 
@@ -72,7 +85,7 @@ def follow_up(facts: Sequence[Known], rng: random.Random, part: Part) -> Convers
         others = []
         for other, key in facts:
             if other is entity and key != relation:
-                lines = wordings(bank_of(entity.kind.name), f"{key}.ask", part)
+                lines = wordings(asking(entity.kind.name), f"{key}.ask", part)
                 others += [(key, i, line) for i, line in enumerate(lines)
                            if _SUBJECT.search(line) and line.count("{N") == 1]  # fmt: skip
         if not others:
