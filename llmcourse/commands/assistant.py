@@ -123,9 +123,8 @@ def _unknown(
     lines: list[str] = []
     for part in PARTS:
         facts = seldom_told(world, mentions, part, RARE_TO, seed)
-        some = random.Random(seed).sample(
-            facts, min(questions if part == "train" else 300, len(facts))
-        )
+        n = questions if part == "train" else max(10, questions // 5)
+        some = random.Random(seed).sample(facts, min(n, len(facts)))
         findings = interrogate(some, found.tokenizer, sample, seed=seed)
         unknown[part] = [finding.fact for finding in findings if not finding.known()]
         for finding in findings:
