@@ -113,7 +113,7 @@ def derive(config: ModelConfig, train: TrainSection, source: Source | None, team
         parameters=parameters,
         tokens=train.total_tokens,
         tokens_per_parameter=train.total_tokens / parameters,
-        epochs=None if source is None else train.total_tokens / source.tokens,
+        epochs=None if source is None else _text_tokens(train) / source.tokens,
         processes=team.world_size,
         micro_batch=micro,
         accumulation=share // micro,
@@ -132,3 +132,8 @@ def _peak(device: torch.device, chosen: precision.Precision) -> float | None:
         return hardware.cpu_peak(chosen.name)
     gpu = hardware.recognise(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
     return None if gpu is None else gpu.peak(chosen.name)
+
+
+def _text_tokens(train: TrainSection) -> int:
+    """Tokens of the data that a run reads: all but those of the drill."""
+    return (train.steps - train.drill_steps) * train.batch_tokens

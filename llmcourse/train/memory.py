@@ -159,8 +159,6 @@ def optimizer_bytes(config: ModelConfig, optimizer: OptimizerName) -> int:
 def block_activations(config: ModelConfig, e: int, r: int, compiled: bool) -> int:
     """Bytes that one block keeps for the backward pass, for each token.
 
-    Smeared keys are not counted: for the course model they are 1.4 % of it.
-
     For GPT-2's block in bfloat16: 32 C compiled (Korthikanti et al. have 34 C, 2 of it for dropout), and
     68 C as written, because layers that are written out keep each intermediate.
 
@@ -181,6 +179,8 @@ def block_activations(config: ModelConfig, e: int, r: int, compiled: bool) -> in
         config.position == "rope"
     ):  # turned queries lie in memory in another order, and so does the mixture:
         attention += e * A  # what enters the exit matrix is a copy
+    if config.smear:  # how each key differs from the one before
+        attention += e * config.n_kv_heads * config.head_dim
     # Autocast copies what enters a matrix product, for each product anew.
     ways_in = 2 if config.mlp == "swiglu" else 1
     inputs = (2 if r == e else 3 + ways_in) * e * C

@@ -151,14 +151,16 @@ class Walk:
             )  # fmt: skip
         k = self.trace[a + "k"]
         if self.config.smear:
+            own, before_it = float(k[0, t, 0]), float(k[0, max(t - 1, 0), 0])
+            share = float(self.weights[a + "smear"].double().sigmoid()[0])
+            value = own + share * (before_it - own)
             k = self.trace[a + "smeared"]
-            share = self.weights[a + "smear"].double().sigmoid()
             yield self._stage(
                 a + "smeared", part, "Smeared keys",
                 "Each key takes a share from the key before it, so that a position can be found by what stood before.",
                 r"k'_t = k_t + \sigma(m)\,(k_{t-1} - k_t)",
-                f"Head 1 takes a share of {percent(float(share[0]))}; its first number becomes {_n(k[0, t, 0])}",
-                k[0, t, 0], [a + "smear"],
+                f"Head 1, first number: {_n(own)} + {percent(share)} · ({_n(before_it)} − {_p(own)}) = {_n(value)}",
+                value, [a + "smear"],
             )  # fmt: skip
         q, k = self.trace[a + "q"], k.repeat_interleave(H // Hkv, dim=0)
         ahead = ~_causal(len(self.ids), q)

@@ -28,6 +28,7 @@ KINDS = {
     "llama": {"n_kv_heads": 2},
     "llama, untied": {"n_kv_heads": 1, "tied": False, "head_dim": 6},
     "qwen2": {"n_kv_heads": 2, "qkv_bias": True, "tied": False},
+    "smeared": {"n_kv_heads": 2, "smear": True},
     "no positions": {"position": "none", "mlp": "gelu"},
 }
 
@@ -299,11 +300,17 @@ def test_trace(kind):
     model, ids = model_of(kind), ids_of(2, 7)
     trace = model.trace(ids)
     c, B, T = model.config, 2, 7
-    assert list(trace) == expected_names(2)
+    smeared = [f"blocks.{n}.attention.smeared" for n in range(2)] if c.smear else []
+    assert [name for name in trace if name not in smeared] == expected_names(2)
+    for name in smeared:  # between the values and the weights
+        place = list(trace).index(name)
+        assert list(trace)[place - 1].endswith("attention.v")
+        assert list(trace)[place + 1].endswith("attention.weights")
     shapes = {
         "attention.q": (B, c.n_heads, T, c.head_dim),
         "attention.k": (B, c.n_kv_heads, T, c.head_dim),
         "attention.v": (B, c.n_kv_heads, T, c.head_dim),
+        "attention.smeared": (B, c.n_kv_heads, T, c.head_dim),
         "attention.weights": (B, c.n_heads, T, T),
         "attention.heads": (B, c.n_heads, T, c.head_dim),
         "mlp.hidden": (B, T, c.hidden),

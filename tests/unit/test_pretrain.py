@@ -109,7 +109,9 @@ def test_the_drill_comes_first_and_then_the_text_from_its_beginning(source, tmp_
             return real(self, step)
 
         monkeypatch.setattr(kind, "batch", noted)
-    run(source, tmp_path, changes={"drill_steps": 5, "eval_every": 0})
+    begun = []
+    run(source, tmp_path, changes={"drill_steps": 5, "eval_every": 0}, on_start=begun.append)
+    assert begun[0].epochs == pytest.approx(7 * 128 / source.tokens)  # the drill reads no text
     assert seen == [("Drill", i) for i in range(5)] + [("ShardLoader", i) for i in range(7)]
 
 

@@ -109,10 +109,15 @@ def test_buckets_and_packing_save_padding():
     assert size("packed") < 1.15 * needed
 
 
-def test_packed_conversations_do_not_see_each_other():
+@pytest.mark.parametrize("smear", [False, True])
+def test_packed_conversations_do_not_see_each_other(smear):
     """The logits of each are those it has alone in a row."""
     examples = conversations(12)
-    m, data = Separated(model()), SFTBatches(examples, 32, 256, layout="packed")
+    plain = Transformer(CONFIG.model_copy(update={"smear": smear}))
+    with torch.no_grad():
+        for p in plain.parameters():
+            p.mul_(5)  # so that what others say would be seen
+    m, data = Separated(plain), SFTBatches(examples, 32, 256, layout="packed")
     batch = data.batch(0)
     logits = m(torch.from_numpy(batch.inputs))
     checked = 0

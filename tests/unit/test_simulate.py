@@ -22,8 +22,7 @@ from llmcourse.train.memory import block_activations, memory_of, outside_activat
 # GPT-2's kind of block and Llama's, small.
 GPT = named("gpt2").model_copy(update={"n_layers": 3, "vocab_size": 4096, "width": 384, "hidden": 1536,
                                        "n_heads": 6, "n_kv_heads": 6, "context_length": 128})  # fmt: skip
-# Smeared keys keep about 1.4 % more than the formulas count (`block_activations` says so).
-LLAMA = named("course").model_copy(update={"n_layers": 3, "smear": False})
+LLAMA = named("course").model_copy(update={"n_layers": 3})
 
 
 @functools.cache

@@ -35,6 +35,9 @@ LLAMA = ModelConfig(
 QWEN = ModelConfig(
     vocab_size=9, context_length=16, n_layers=1, n_heads=2, width=8, hidden=12, qkv_bias=True
 )
+SMEARED = ModelConfig(
+    vocab_size=9, context_length=16, n_layers=2, n_heads=4, n_kv_heads=2, width=16, hidden=12, smear=True
+)  # fmt: skip
 PLAIN = ModelConfig(
     vocab_size=5, context_length=4, n_layers=1, n_heads=1, width=6, hidden=7, position="none",
     norm="layer", mlp="gelu_tanh",
@@ -195,7 +198,7 @@ def test_poster_refuses_what_is_no_picture():
 # -------------------------------------------------------------------------------- the forward pass
 
 
-@pytest.mark.parametrize("config", [named("nano"), LLAMA, QWEN, PLAIN])
+@pytest.mark.parametrize("config", [named("nano"), LLAMA, QWEN, SMEARED, PLAIN])
 @pytest.mark.parametrize("follow", [0, 3])
 def test_every_stage_worked_by_hand_is_what_the_model_computed(config, follow):
     model = lively(config)

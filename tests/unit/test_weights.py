@@ -303,6 +303,8 @@ def test_shapes_that_transformers_does_not_have(tmp_path):
     ):
         with pytest.raises(CourseError, match="none of gpt2, llama, qwen2 has this shape"):
             export(random_model(ModelConfig(**LLAMA | odd)), tmp_path)
+    with pytest.raises(CourseError, match="smears its keys"):
+        export(random_model(ModelConfig(**LLAMA | {"smear": True})), tmp_path)
     with pytest.raises(CourseError, match="has this shape"):
         to_huggingface(ModelConfig(**GPT2 | {"head_dim": 4}))
     assert not list(tmp_path.iterdir())
