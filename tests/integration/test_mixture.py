@@ -23,7 +23,14 @@ pytestmark = pytest.mark.slow
 def small_preset() -> presets.Preset:
     preset = presets.load("quick")
     mixture = presets.MixtureSection(
-        seed=3, size=0.02, tales=40, exercises=40, notices=True, pydoc_pages=0, held_out=0.1
+        seed=3,
+        size=0.02,
+        tales=40,
+        exercises=40,
+        readings=30,
+        notices=True,
+        pydoc_pages=0,
+        held_out=0.1,
     )
     tokenizer = presets.TokenizerSection(vocab_size=600)
     return preset.model_copy(update={"mixture": mixture, "tokenizer": tokenizer})
@@ -38,7 +45,7 @@ def test_tokens_are_what_the_account_says(made: Path) -> None:
     account = json.loads((made / "mixture.json").read_text())
     train, valid = ShardSet.open(made / "train"), ShardSet.open(made / "valid")
     assert len(train) == account["tokens"] == sum(s["tokens"] for s in account["sources"].values())
-    assert set(account["sources"]) == {"web", "schoolbook", "notices"}
+    assert set(account["sources"]) == {"web", "schoolbook", "reading", "notices"}
     assert len(valid) > 1000
     assert train.vocab_size == account["vocab_size"] == 600
 
