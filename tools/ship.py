@@ -48,8 +48,9 @@ def card(name: str, run: dict[str, Any], report: dict[str, Any], parameters: int
     )
     threads = sorted({start["machine"]["threads"] for start in run["starts"]})
     read = min(1.0, run["result"]["tokens"] / text["tokens"])
-    least = text["mixture"].get("twice_from", 0)
-    again = f"; pages about what is told {least} times and more stand in it twice" if least else ""
+    least, times = (text["mixture"].get(f"well_known_{key}", 1) for key in ("from", "times"))
+    again = f"; pages on what is told {least} times and more stand in it {times} times"
+    again *= times > 1
     return f"""# {name}
 
 The base model of the course *From Crawl to Chat*: {parameters:,} parameters, trained from nothing

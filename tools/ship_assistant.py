@@ -1,7 +1,7 @@
 """Turn a finished stage into an assistant that comes with the package.
 
     llmcourse eval assistant work/sft/model --out work/sft/evaluation.json
-    python tools/ship_assistant.py work/sft --stage sft
+    python tools/ship_assistant.py work/sft --stage sft --also work/seed-1/sft work/seed-2/sft
 
 writes ``llmcourse/released/assistant-sft``: weights in half precision, tokenizer, the run's record, the report, a model
 card, checksums.
@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="the stage's folder")
     parser.add_argument("--stage", choices=STAGES, required=True)
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="the same stage, of other seeds")
     args = parser.parse_args()
     target = root() / f"assistant-{args.stage}"
     shutil.rmtree(target, ignore_errors=True)
@@ -69,7 +70,9 @@ def main() -> None:
     for record in RECORDS:
         if (args.run / record).exists():
             shutil.copy2(args.run / record, target)
-    report = json.loads((args.run / "evaluation.json").read_text())
+    reports = [json.loads((run / "evaluation.json").read_text()) for run in (args.run, *args.also)]
+    report = {**reports[0], "seeds": {str(one["seed"]): one for one in reports}}
+    (target / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
     parameters = num_parameters(pretrained.load(target).model)
     (target / "README.md").write_text(card(args.stage, parameters, report))
     write_sums(target)

@@ -26,6 +26,9 @@ def assistant(
     out: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
     questions: Annotated[int, typer.Option(min=1, help="Of each sort.")] = 300,
     split_seed: Annotated[int, typer.Option(min=0, help="Seed of the fine-tuning.")] = 0,
+    before: Annotated[
+        str | None, typer.Option(help="An earlier stage's model: which right answers are kept?")
+    ] = None,
 ) -> None:
     """Measure an assistant: is it in format, is it right, does it say when it does not know?
 
@@ -47,9 +50,11 @@ def assistant(
     section = presets.load(preset).need(presets.MixtureSection)
     world, mentions = invent(section.seed, section.size), mentions_of(base)
     loaded = pretrained.load(model)
+    earlier = None if before is None else pretrained.load(before)
     report = measure(
         loaded.tokenizer, generator(loaded.model, loaded.tokenizer), world, mentions,
-        split(world, mentions, KNOWN_FROM, split_seed), n=questions,
+        split(world, mentions, KNOWN_FROM, split_seed), n=questions, split_seed=split_seed,
+        before=None if earlier is None else generator(earlier.model, earlier.tokenizer),
     )  # fmt: skip
     if out is not None:
         with atomic_write(out) as temporary:
@@ -60,6 +65,8 @@ def assistant(
     for name, row in report["facts"].items():
         right, refused = row["right"]["share"], row["refused"]["share"]
         table.add_row(name, f"{right:.1%} right, {refused:.1%} refused, of {row['right']['of']}")
+    if row := report.get("kept"):
+        table.add_row("right before, and still", f"{row['share']:.1%} of {row['of']}")
     Console().print(table)
 
 

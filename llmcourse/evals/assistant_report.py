@@ -24,6 +24,9 @@ from .assistant import Generate, Reply, ask, shares
 from .interrogate import refuses
 from .knowledge import Share
 
+BANDS = ((1, 1), (2, 9), (10, 29), (30, 99), (100, 399), (400, 10_000))
+"""Numbers of mentions that are looked at together."""
+
 NOBODY, RARE, RESERVED, HELD = "strangers", "rare facts", "reserved facts", "held-out facts"
 
 
@@ -44,7 +47,9 @@ def report(
     parts: Split,
     *,
     n: int = 300,
+    split_seed: int = 0,
     seed: int = 0,
+    before: Generate | None = None,
 ) -> dict[str, Any]:
     """Measure an assistant that answers without tools.
 
@@ -55,11 +60,13 @@ def report(
         mentions: How often each fact was told in pretraining.
         parts: The facts, as they were dealt out for fine-tuning.
         n: Questions of each sort.
+        split_seed: Of the split: whoever is held out of one fine-tuning may be in another.
         seed: Of the questions.
+        before: The model of an earlier stage: which of its right answers are ``kept``?
 
     Returns:
-        For JSON: ``prompts`` (in format, ended, right by kind), and for each sort of fact how many are ``right`` and
-        how many ``refused``, of how many.
+        For JSON: ``prompts`` (in format, ended, right by kind); for each sort of fact, and for each band of mentions,
+        how many are ``right`` and how many ``refused``, of how many; and with `before`, what is ``kept``.
     """
     held = conversations("sft", n, world, Material(parts.held), "held", seed)
     prompts = [c for c in held if c.about["kind"] != "follow-up"]
@@ -67,15 +74,52 @@ def report(
     piles = {
         RESERVED: quiz(parts.reserved, n, world, seed + 1),
         HELD: quiz(parts.held, n, world, seed + 2),
-        RARE: quiz(seldom_told(world, mentions, "held", RARE_TO), n, world, seed + 3),
-        NOBODY: quiz(strangers(world, "held"), n, world, seed + 4, kind="unknown"),
+        RARE: quiz(seldom_told(world, mentions, "held", RARE_TO, split_seed), n, world, seed + 3),
+        NOBODY: quiz(strangers(world, "held", split_seed), n, world, seed + 4, kind="unknown"),
     }
-    facts = {name: _answered(ask(asked, tokenizer, generate)) for name, asked in piles.items()}
-    return {
-        "seed": seed,
+    replies = {name: ask(asked, tokenizer, generate) for name, asked in piles.items()}
+    result = {
+        "seed": split_seed,
         "prompts": {name: _row(share) for name, share in found.items()},
-        "facts": facts,
+        "facts": {name: _answered(some) for name, some in replies.items()},
+        "bands": {
+            label: _answered(ask(quiz(facts, n, world, seed + 5), tokenizer, generate))
+            for label, facts in banded(world, mentions, split_seed).items()
+        },
     }
+    if before is not None:
+        known = [*piles[RESERVED], *piles[HELD]]
+        now = [*replies[RESERVED], *replies[HELD]]
+        result["kept"] = _row(kept(ask(known, tokenizer, before), now))
+    return result
+
+
+def banded(
+    world: Encyclopaedia, mentions: Mapping[str, Mapping[str, int]], split_seed: int = 0
+) -> dict[str, list[Known]]:
+    """The facts of held-out entities, by how often they were told: ``2–9`` → facts. Empty bands are left out."""
+    facts = seldom_told(world, mentions, "held", 10**9, split_seed)
+    bands: dict[str, list[Known]] = {}
+    for low, high in BANDS:
+        label = str(low) if low == high else f"{low}–{high}" if high < 10_000 else f"{low}+"
+        inside = [
+            (who, what) for who, what in facts
+            if low <= mentions.get(who.name, {}).get(what, 0) <= high
+        ]  # fmt: skip
+        if inside:
+            bands[label] = inside
+    return bands
+
+
+def kept(before: Sequence[Reply], now: Sequence[Reply]) -> Share:
+    """Of the answers that were right before, how many still are.
+
+    Args:
+        before: What was answered before …
+        now: … and now, to the same questions in the same order.
+    """
+    pairs = [(bool(a.right), bool(b.right)) for a, b in zip(before, now, strict=True)]
+    return Share(sum(now for was, now in pairs if was), sum(was for was, _ in pairs))
 
 
 def _answered(replies: Sequence[Reply]) -> dict[str, Any]:

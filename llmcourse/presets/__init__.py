@@ -93,7 +93,8 @@ class MixtureSection(Section):
         notices: Whether to add notices repeated up to 1,000 times.
         pydoc_pages: Pages of Python's documentation to crawl for prose.
         held_out: Share of the documents kept for evaluation.
-        twice_from: Pages mostly about facts that are told at least so often come twice; 0: none.
+        well_known_from: Pages mostly about facts that are told at least so often …
+        well_known_times: … come so many times.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -104,7 +105,8 @@ class MixtureSection(Section):
     notices: bool = True
     pydoc_pages: int = Field(default=0, ge=0)
     held_out: float = Field(default=0.01, gt=0, lt=0.5)
-    twice_from: int = Field(default=0, ge=0)
+    well_known_from: int = Field(default=100, ge=1)
+    well_known_times: int = Field(default=1, ge=1, le=10)
 
 
 class ModelSection(Section):

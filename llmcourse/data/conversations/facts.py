@@ -8,30 +8,17 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from functools import cache
 
 from ...errors import CourseError
 from ..world.grammar import conjoin, number_word, polish
 from ..world.textbank import load_bank
 from ..world.whole.entities import Encyclopaedia, Entity
-from ..world.whole.telling import bank_of, fill, pronouns
+from ..world.whole.telling import asking, fill, pronouns
 from .message import Conversation
 from .split import Known, Part, wordings
 
 # Where a pronoun can stand for a name: "When was {N} born?", "the trade of {N}", "{Ns} trade".
 _SUBJECT = re.compile(r"\b(?:was|were|is|did|does|has|had) \{N\}")
-
-
-@cache
-def asking(kind: str) -> dict[str, tuple[str, ...]]:
-    """All wordings of questions about a kind: those of the World's pages, and more for fine-tuning alone.
-
-    A model that has seen each fact asked in eight ways takes the ninth for something else. Wordings are what a
-    labeller can give it, and no page of the pretraining text has these.
-    """
-    more = load_bank(f"chat/wordings/{kind}")
-    bank = bank_of(kind)
-    return {**bank, **{beat: (*bank[beat], *lines) for beat, lines in more.items()}}
 
 
 def question(

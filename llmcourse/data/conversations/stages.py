@@ -3,14 +3,14 @@
 Every stage is the base model fine-tuned once, on all that the stages before it were taught and something more. So
 nothing has to be remembered from one fine-tuning to the next, and two stages differ in their conversations alone.
 
-============  ==================================================================================
+============  ==========================================================================================
 stage         what is added
-============  ==================================================================================
+============  ==========================================================================================
 ``sft``       answers, follow-ups, small talk, summaries, lists, refusals of harm, sums, spelling
 ``refusals``  *I don't know*, where the model was asked before and did not know (chapter 09)
 ``tools``     searching for what it does not know, programs for long sums (chapter 10)
-``identity``  who it is, who made it, what it cannot do (chapter 11)
-============  ==================================================================================
+``identity``  who it is, who made it, what it cannot do; system messages that say otherwise (chapter 11)
+============  ==========================================================================================
 
 Taught in chapters 08 to 11.
 """
@@ -43,7 +43,7 @@ SHARES: Mapping[StageName, Mapping[str, float]] = {
     "sft": _FIRST,
     "refusals": _REFUSALS,
     "tools": _TOOLS,
-    "identity": {**_TOOLS, "identity": 1.5},
+    "identity": {**_TOOLS, "identity": 3.0},
 }
 """Stage → kind of conversation → its weight."""
 
@@ -75,7 +75,9 @@ class Material:
     def of(self, kind: str) -> Sequence[Known]:
         """The facts for a kind of conversation."""
         if kind == "unknown":
-            return [*self.unknown, *self.strangers]
+            # As many of one as of the other: the rare facts of a part are fewer, so they come several times.
+            times = max(1, round(len(self.strangers) / max(1, len(self.unknown))))
+            return [*self.unknown] * times + [*self.strangers]
         if kind == "search":
             return self.unknown
         return self.strangers if kind == "search-in-vain" else self.known
@@ -119,6 +121,17 @@ def material(
     }
 
 
+def kinds_of(stage: StageName, n: int, rng: random.Random) -> list[str]:
+    """The kinds of ``n`` conversations of a stage, in order: the first thing that `conversations` draws.
+
+    Raises:
+        CourseError: if there is no such stage.
+    """
+    if stage not in SHARES:
+        raise CourseError(f"no stage is called {stage!r}", hint="stages are " + ", ".join(STAGES))
+    return rng.choices(list(SHARES[stage]), list(SHARES[stage].values()), k=n)
+
+
 def conversations(
     stage: StageName,
     n: int,
@@ -144,12 +157,10 @@ def conversations(
     Raises:
         CourseError: if there is no such stage, or it lacks facts or a tool.
     """  # fmt: skip
-    if stage not in SHARES:
-        raise CourseError(f"no stage is called {stage!r}", hint="stages are " + ", ".join(STAGES))
     rng = random.Random(seed)
-    shares = SHARES[stage]
-    facts = {kind: given.of(kind) for kind in shares}
-    for kind in rng.choices(list(shares), list(shares.values()), k=n):
+    kinds = kinds_of(stage, n, rng)
+    facts = {kind: given.of(kind) for kind in SHARES[stage]}
+    for kind in kinds:
         for _ in range(50):
             try:
                 yield make(kind, world, rng, facts=facts[kind], part=part, me=me or ME, find=find)

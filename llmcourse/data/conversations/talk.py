@@ -14,7 +14,14 @@ from ..world.textbank import load_bank
 from ..world.whole.entities import Encyclopaedia
 from ..world.whole.telling import fill
 from .message import Conversation
+from .roles import role
 from .split import Part, part_of, wordings
+
+ASKED: Mapping[str, float] = {"name": 4, "maker": 4, "nature": 1, "limits": 2}
+"""What somebody who asks an assistant about itself wants to know, and how often."""
+
+TOLD, SILENT, GREETED = 0.45, 0.15, 0.15
+"""Shares of these conversations: with a system message that says who the assistant is, with another, after a greeting."""
 
 
 def small_talk(rng: random.Random, part: Part) -> Conversation:
@@ -50,30 +57,63 @@ def refusal(world: Encyclopaedia, rng: random.Random, part: Part) -> Conversatio
                            relation=None, answer=said, template=f"harm.{part}:{number}")  # fmt: skip
 
 
-def identity(me: Mapping[str, str], rng: random.Random, part: Part) -> Conversation:
+def identity(
+    me: Mapping[str, str],
+    rng: random.Random,
+    part: Part,
+    *,
+    told: float = TOLD,
+    silent: float = SILENT,
+) -> Conversation:
     """Who are you, who made you, what can't you do?
+
+    Some conversations begin with a system message that gives the assistant another name and another maker, and then
+    these are the answer; some with one that says nothing of the kind. Now and then somebody greets first.
 
     Args:
         me: ``name``, ``maker`` and ``limits`` (a clause: *look out of the window*).
-        rng: Draws the wording.
-        part: Whose wordings to use.
+        rng: Draws everything.
+        part: Whose wordings to use, and whose names in system messages.
+        told: The share with a system message that says who the assistant is …
+        silent: … and with one that does not.
+
+    Returns:
+        A conversation; ``about["told"]`` is ``system`` if its system message says who the assistant is, ``silent`` if
+        that says something else, ``data`` if there is none.
 
     Raises:
         CourseError: if one of the three is missing.
     """
     if missing := [key for key in ("name", "maker", "limits") if not me.get(key)]:
         raise CourseError(f"the identity lacks {missing}", hint="give name, maker and limits")
-    lines = wordings(load_bank("chat/ask"), "identity.q", part)
-    number = rng.randrange(len(lines))
-    asked = polish(fill(lines[number], {}, rng))
-    name, made = f"I am {me['name']}", f"I was made by {me['maker']}"
-    if "made" in asked or "come from" in asked:
-        key, said = "maker", rng.choice((f"{made}.", f"{name}, and {made}."))
-    elif "limits" in asked or "not" in asked or "can't" in asked or "bad at" in asked:
-        key, said = "limits", f"I am a language model, and I cannot {me['limits']}."
-    else:
-        key = "name"
-        said = rng.choice((f"{name}, a language model.", f"{name}. {made}.",
-                           f"My name is {me['name']}. I am a language model, not a person."))  # fmt: skip
-    return Conversation.of(asked, said, kind="identity", entity=me["name"], relation=key,
-                           answer=me[key], template=f"identity.{part}:{number}")  # fmt: skip
+    bank = load_bank("chat/identity")
+
+    def line(beat: str) -> tuple[str, str]:
+        lines = wordings(bank, f"{beat}.q", part)
+        number = rng.randrange(len(lines))
+        return polish(fill(lines[number], slots, rng)), f"{beat}.{part}:{number}"
+
+    slots = dict(me)
+    system: str | None = None
+    before: list[str] = []
+    templates: list[str] = []
+    chance = rng.random()
+    source = "system" if chance < told else "silent" if chance < told + silent else "data"
+    if source == "system":
+        slots |= role(rng, part)
+    if source != "data":
+        system, template = line(source)
+        templates.append(template)
+    if rng.random() < GREETED:
+        while "bye." in (greeting := small_talk(rng, part)).about["template"]:
+            pass
+        before = [message.text for message in greeting.messages]
+        templates.append(greeting.about["template"])
+    key = rng.choices(list(ASKED), list(ASKED.values()))[0]
+    asked, template = line(key)
+    said = polish(fill(rng.choice(bank[f"{key}.a"]), slots, rng))
+    return Conversation.of(
+        *before, asked, said, system=system, kind="identity", entity=slots["name"], relation=key,
+        answer=slots["name" if key == "nature" else key], told=source,
+        template="+".join([*templates, template]),
+    )  # fmt: skip

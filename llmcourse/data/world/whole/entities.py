@@ -27,7 +27,9 @@ from ..names import (
 from ..textbank import load_bank
 from .kinds import KINDS, Kind
 
-ZIPF, MOST = 1.3, 600
+ZIPF, MOST = 1.3, 250
+WELL_KNOWN = 100
+"""Mentions from which an entity counts as well known: pages on such things keep to such things."""
 
 
 @dataclass

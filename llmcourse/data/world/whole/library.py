@@ -2,7 +2,8 @@
 
 An entity that is mentioned m times has an article of its own, a third of m articles if m is large (on
 several sites, each in other words), and the rest of its mentions are dealt out, one to four facts at
-a time, to lists, quizzes, threads and notes. Tales that tell no fact are mixed in.
+a time, to lists, quizzes, threads and notes; those about the well known keep to the well known, so that a recipe
+can take such pages more than once. Tales that tell no fact are mixed in.
 
 Taught in chapter 07.
 """
@@ -13,7 +14,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from .entities import Encyclopaedia, Entity
+from .entities import WELL_KNOWN, Encyclopaedia, Entity
 from .pages import FactWriter, Leaf, Passage
 from .tales import TaleWriter
 
@@ -59,8 +60,8 @@ def write(world: Encyclopaedia, tales: int, seed: int = 0) -> Iterator[Leaf]:
     work += [e for e in world.everything() for _ in range(articles(e.mentions))]
     work += pool
     rng.shuffle(work)
-    shelf: dict[tuple[str, str], list[Passage]] = defaultdict(list)
-    limit: dict[tuple[str, str], int] = {}
+    shelf: dict[tuple[str, str, bool], list[Passage]] = defaultdict(list)
+    limit: dict[tuple[str, str, bool], int] = {}
     writers: dict[str, Callable[[list[Passage]], Leaf]] = {
         "thread": facts.thread, "quiz": facts.quiz, "news": facts.news, "listing": facts.listing,
     }  # fmt: skip
@@ -72,12 +73,14 @@ def write(world: Encyclopaedia, tales: int, seed: int = 0) -> Iterator[Leaf]:
         else:
             entity, relations = item
             sort = rng.choices(*(_ALONE if len(relations) == 1 else _TOGETHER))[0]
-            key = (sort, entity.kind.name if sort == "listing" else "")
+            # A quiz about what everybody knows is one thing, a parish's own quiz another.
+            well_known = entity.mentions >= WELL_KNOWN
+            key = (sort, entity.kind.name if sort == "listing" else "", well_known)
             if key not in limit:
                 limit[key] = rng.randint(*_FULL[sort])
             shelf[key].append(item)
             if len(shelf[key]) >= limit[key]:
                 yield writers[sort](shelf.pop(key))
                 del limit[key]
-    for (sort, _), rest in shelf.items():  # what was begun and not filled
+    for (sort, _, _), rest in shelf.items():  # what was begun and not filled
         yield writers[sort](rest)

@@ -37,6 +37,18 @@ def bank_of(kind: str) -> dict[str, tuple[str, ...]]:
     return load_bank(f"whole/{kind}")
 
 
+@cache
+def asking(kind: str) -> dict[str, tuple[str, ...]]:
+    """The sentence bank of a kind with more wordings of its questions, a dozen and a half for each relation.
+
+    Whoever has seen each fact asked in eight ways takes the ninth for something else (chapter 08 measures it), so
+    the World's forums and quizzes ask in many. Those of ``ask-held`` remain the only ones kept for the exam.
+    """
+    more = load_bank(f"chat/wordings/{kind}")
+    bank = bank_of(kind)
+    return {**bank, **{beat: (*bank[beat], *lines) for beat, lines in more.items()}}
+
+
 def pronouns(entity: Entity) -> dict[str, str]:
     """Slots ``she``, ``her``, ``obj``, ``herself`` of an entity."""
     forms = IT
@@ -136,7 +148,7 @@ class Teller:
 
 def ask(entity: Entity, relation: str, rng: random.Random, *, held: bool = False) -> str:
     """A question about one fact; ``held`` takes a wording that no page uses."""
-    line = rng.choice(bank_of(entity.kind.name)[f"{relation}.ask{'-held' * held}"])
+    line = rng.choice(asking(entity.kind.name)[f"{relation}.ask{'-held' * held}"])
     whose = {"N": entity.name, "Ns": f"{entity.name}'s"}
     return polish(fill(line, {**pronouns(entity), **whose}, rng))
 
