@@ -34,6 +34,14 @@ def card(stage: str, parameters: int, report: dict[str, Any]) -> str:
         for name, row in report["facts"].items()
     ]
     lines = "\n".join(rows), "\n".join(facts)
+    tools = []
+    for pile, row in report.get("with tools", {}).items():
+        if isinstance(row, dict) and pile != "outcomes":
+            shares = ", ".join(f"{what} {found['share']:.1%}" for what, found in row.items())
+            tools.append(f"| {pile} | {shares} |")
+    with_tools = "\n".join(["\n| with tools | |", "| --- | --- |", *tools, ""]) if tools else ""
+    if row := report.get("kept"):
+        with_tools += f"\nRight before this stage, and still: {row['share']:.1%} of {row['of']}.\n"
     return f"""# assistant-{stage}
 
 An assistant of the course *From Crawl to Chat*: course-base ({parameters:,} parameters), fine-tuned by
@@ -51,7 +59,7 @@ Kinds of conversation: {kinds}. What each should say stands in the book's labell
 | questions about | right | refused | of |
 | --- | ---: | ---: | ---: |
 {lines[1]}
-
+{with_tools}
 Written by `llmcourse eval assistant` into `evaluation.json`. *Reserved facts* belong to entities that fine-tuning asks
 about, for other things; *strangers* are names that no page mentions, so nothing can be right.
 """
@@ -62,7 +70,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="the stage's folder")
     parser.add_argument("--stage", choices=STAGES, required=True)
-    parser.add_argument("--also", type=Path, nargs="*", default=[], help="the same stage, of other seeds")
+    parser.add_argument(
+        "--also", type=Path, nargs="*", default=[], help="the same stage, of other seeds"
+    )
     args = parser.parse_args()
     target = root() / f"assistant-{args.stage}"
     shutil.rmtree(target, ignore_errors=True)

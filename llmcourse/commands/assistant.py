@@ -138,11 +138,9 @@ def _unknown(
 
 
 def _search(world: Encyclopaedia, seed: int) -> Any:
-    from ..data.conversations.library import library
-    from ..engine.tools import Passage, SearchIndex, SearchTool
+    from ..evals.tool_use import library_search
 
-    index = SearchIndex.build(Passage(page.title, page.text) for page in library(world, seed))
-    return SearchTool(index, max_characters=300).call
+    return library_search(world, seed).call
 
 
 def _put(path: Path, text: str) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ..data.conversations.split import Split
+    from ..data.world.whole import Encyclopaedia
+    from ..model.pretrained import Pretrained
 
 app = typer.Typer(help="Measure a model (chapter 07).", no_args_is_help=True)
 
@@ -29,6 +34,9 @@ def assistant(
     before: Annotated[
         str | None, typer.Option(help="An earlier stage's model: which right answers are kept?")
     ] = None,
+    stage: Annotated[
+        str, typer.Option(help="tools and identity are asked with tools too, identity who it is.")
+    ] = "sft",
 ) -> None:
     """Measure an assistant: is it in format, is it right, does it say when it does not know?
 
@@ -50,12 +58,14 @@ def assistant(
     section = presets.load(preset).need(presets.MixtureSection)
     world, mentions = invent(section.seed, section.size), mentions_of(base)
     loaded = pretrained.load(model)
+    parts = split(world, mentions, KNOWN_FROM, split_seed)
     earlier = None if before is None else pretrained.load(before)
     report = measure(
         loaded.tokenizer, generator(loaded.model, loaded.tokenizer), world, mentions,
-        split(world, mentions, KNOWN_FROM, split_seed), n=questions, split_seed=split_seed,
+        parts, n=questions, split_seed=split_seed,
         before=None if earlier is None else generator(earlier.model, earlier.tokenizer),
     )  # fmt: skip
+    report |= _of_stage(stage, loaded, world, mentions, parts, questions, split_seed)
     if out is not None:
         with atomic_write(out) as temporary:
             temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -67,7 +77,42 @@ def assistant(
         table.add_row(name, f"{right:.1%} right, {refused:.1%} refused, of {row['right']['of']}")
     if row := report.get("kept"):
         table.add_row("right before, and still", f"{row['share']:.1%} of {row['of']}")
+    for pile, row in report.get("with tools", {}).items():
+        if isinstance(row, dict) and pile != "outcomes":
+            shown = ", ".join(f"{what} {share['share']:.1%}" for what, share in row.items())
+            table.add_row(f"with tools: {pile}", shown)
+    for told, row in report.get("identity", {}).items():
+        if isinstance(row, dict):
+            table.add_row(f"who it is, by {told}", f"{row['all']['share']:.1%} right")
     Console().print(table)
+
+
+def _of_stage(
+    stage: str, loaded: Pretrained, world: Encyclopaedia, mentions: dict[str, dict[str, int]], parts: Split,
+    questions: int, split_seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """What is measured of the later stages alone: answers with tools, and who it says it is."""
+    found: dict[str, Any] = {}
+    if stage in ("tools", "identity"):
+        from ..engine import Engine
+        from ..engine.tools import PythonTool, Tool
+        from ..evals.tool_use import library_search
+        from ..evals.tool_use import report as with_tools
+
+        engine = Engine(loaded.model, loaded.tokenizer, max_streams=64)
+        with PythonTool() as python:
+            tools: list[Tool] = [library_search(world, split_seed), python]
+            found["with tools"] = with_tools(
+                engine, tools, world, mentions, parts, n=questions, split_seed=split_seed
+            )
+    if stage == "identity":
+        from ..data.conversations.stages import ME
+        from ..evals.assistant import generator
+        from ..evals.identity import report as who
+
+        generate = generator(loaded.model, loaded.tokenizer)
+        found["identity"] = who(loaded.tokenizer, generate, ME, n=questions)
+    return found
 
 
 @app.command()

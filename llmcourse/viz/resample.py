@@ -81,7 +81,7 @@ def resample_explorer(
             Control("Answer", [str(k + 1) for k in range(n)], slider=True),
         ],
         render,
-        plain=f"{len(questions)} questions with {n} answers each: " + "; ".join(questions),
+        plain=f"{len(questions)} questions with {n} answers each; the first: {questions[0]}",
         style=STYLE,
     )
     style, choose, which, panels = shown.box.children

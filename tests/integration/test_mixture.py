@@ -103,7 +103,9 @@ def test_what_is_well_known_comes_again(made: Path, tmp_path: Path) -> None:
     preset, folder = small_preset(), tmp_path / "mixture"
     shutil.copytree(made, folder)
     (folder / "mixture.json").unlink()
-    section = preset.need(presets.MixtureSection).model_copy(update={"well_known_from": 80, "well_known_times": 3})
+    section = preset.need(presets.MixtureSection).model_copy(
+        update={"well_known_from": 80, "well_known_times": 3}
+    )
     prepare_mixture(preset.model_copy(update={"mixture": section}), folder, progress=False)
     once, thrice = (json.loads((f / "mixture.json").read_text())["sources"] for f in (made, folder))
     assert once["web"]["documents"] < thrice["web"]["documents"] < 3 * once["web"]["documents"]

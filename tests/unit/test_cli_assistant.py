@@ -34,6 +34,17 @@ def test_two_stages(tmp_path: Path) -> None:
     asked = [json.loads(line) for line in (second / "asked.jsonl").read_text().splitlines()]
     assert sum(row["part"] == "train" for row in asked) == 12
     assert all(0 <= row["right"] <= len(row["answers"]) for row in asked)
+    out = tmp_path / "report.json"
+    result = runner.invoke(
+        app,
+        ["eval", "assistant", str(second / "model"), "--stage", "tools", "--before", str(first / "model"),
+         "--questions", "4", "--out", str(out)],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = json.loads(out.read_text())
+    assert {"prompts", "facts", "bands", "kept", "with tools"} <= report.keys()
+    assert report["with tools"]["long products"]["right"]["of"] == 4
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

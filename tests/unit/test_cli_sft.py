@@ -50,3 +50,22 @@ def test_a_run_leaves_a_model_that_loads(chats: Path, tmp_path: Path) -> None:
 def test_mistakes_are_named(chats: Path, tmp_path: Path, more: tuple[str, ...], named: str) -> None:
     with pytest.raises(CourseError, match=named):
         runner.invoke(app, arguments(chats, tmp_path / "run", *more), catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_smollm2_learns_from_conversations(chats: Path, tmp_path: Path) -> None:
+    """The GPU's preset, on a processor: two small steps of adapters on a released model, and the loss falls."""
+    out = tmp_path / "smol"
+    result = runner.invoke(
+        app,
+        ["sft", "--preset", "smollm2-sft", "--model", "smollm2", "--data", str(chats), "--out", str(out), "--quiet",
+         "--set", "compile=no", "--set", 'lora={"rank": 4}', "--set", "epochs=null", "--set", "steps=3",
+         "--set", "lr=0.003",
+         "--set", "batch_tokens=512", "--set", "micro_tokens=512", "--set", "context=512"],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    lines = (out / "metrics.csv").read_text().splitlines()
+    column = lines[0].split(",").index("loss")
+    losses = [float(line.split(",")[column]) for line in lines[1:]]
+    assert len(losses) == 3 and losses[-1] < losses[0]

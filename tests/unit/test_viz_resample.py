@@ -50,7 +50,7 @@ def test_the_widget_holds_every_state_and_plays():
         link.source == (play, "value") and link.target == (which, "index")
         for link in shown.box.links
     )
-    assert repr(shown) == "2 questions with 3 answers each: one; two"
+    assert repr(shown) == "2 questions with 3 answers each; the first: one"
 
 
 @pytest.mark.parametrize("samples", [{}, {"one": []}, {"one": ["a"], "two": ["a", "b"]}])

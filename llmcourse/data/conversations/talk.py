@@ -21,7 +21,7 @@ ASKED: Mapping[str, float] = {"name": 4, "maker": 4, "nature": 1, "limits": 2}
 """What somebody who asks an assistant about itself wants to know, and how often."""
 
 TOLD, SILENT, GREETED = 0.45, 0.15, 0.15
-"""Shares of these conversations: with a system message that says who the assistant is, with another, after a greeting."""
+"""Shares: with a system message that says who the assistant is, with one that does not, and after a greeting."""
 
 
 def small_talk(rng: random.Random, part: Part) -> Conversation:
