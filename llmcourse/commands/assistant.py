@@ -32,7 +32,7 @@ def assistant(
     preset: Annotated[
         str, typer.Option(help="Whose [mixture] and [sft] to use.")
     ] = "course-laptop",
-    conversations: Annotated[int, typer.Option(min=10, help="How many to learn from.")] = 16_000,
+    conversations: Annotated[int, typer.Option(min=10, help="How many to learn from.")] = 40_000,
     questions: Annotated[int, typer.Option(min=10, help="How many rare facts to ask for.")] = 1500,
     seed: Annotated[int, typer.Option(min=0, help="Of conversations and training.")] = 0,
     settings: Annotated[
@@ -73,7 +73,7 @@ def assistant(
     parts = split(world, mentions, KNOWN_FROM, seed)
     out.mkdir(parents=True, exist_ok=True)
     unknown = {} if asked is None else _unknown(world, mentions, asked, questions, seed, out, quiet)
-    given = material(world, parts, unknown, seed)
+    given = material(world, mentions, parts, unknown, seed)
     find = _search(world, seed) if stage in ("tools", "identity") else None
     files: list[Path] = []
     for part, n in (("train", conversations), ("validation", max(10, conversations // 40))):

@@ -39,7 +39,7 @@ def told(world):
 @pytest.fixture(scope="module")
 def given(world, told):
     unknown = {part: seldom_told(world, told, part, 1) for part in PARTS}
-    return material(world, split(world, told, 3), unknown)
+    return material(world, told, split(world, told, 3), unknown)
 
 
 @pytest.fixture(scope="module")

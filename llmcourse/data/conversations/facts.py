@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from ...errors import CourseError
 from ..world.grammar import conjoin, number_word, polish
 from ..world.textbank import load_bank
 from ..world.whole.entities import Encyclopaedia, Entity
-from ..world.whole.telling import asking, fill, pronouns
+from ..world.whole.telling import Teller, asking, fill, pronouns
 from .message import Conversation
 from .split import Known, Part, wordings
 
@@ -21,11 +22,23 @@ from .split import Known, Part, wordings
 _SUBJECT = re.compile(r"\b(?:was|were|is|did|does|has|had) \{N\}")
 
 
+@cache
+def wordings_of(kind: str) -> dict[str, tuple[str, ...]]:
+    """All wordings of questions about a kind: those of the World's pages, and twice as many for conversations alone.
+
+    Which words ask for what is the hardest part of answering, for a small model. Wordings are what a labeller can
+    give it.
+    """
+    more = load_bank(f"chat/more/{kind}")
+    bank = asking(kind)
+    return {**bank, **{beat: (*bank[beat], *lines) for beat, lines in more.items()}}
+
+
 def question(
     entity: Entity, relation: str, rng: random.Random, part: Part = "train"
 ) -> tuple[str, str]:
     """A question about a fact in a wording of its part, and the wording's name: ``person.born.ask:3``."""
-    lines = wordings(asking(entity.kind.name), f"{relation}.ask", part)
+    lines = wordings(wordings_of(entity.kind.name), f"{relation}.ask", part)
     number = rng.randrange(len(lines))
     return _fill(lines[number], entity, rng), f"{entity.kind.name}.{relation}.{part}:{number}"
 
@@ -62,6 +75,23 @@ def fact(known: Known, rng: random.Random, part: Part) -> Conversation:
                            relation=relation, answer=entity.facts[relation], template=template)  # fmt: skip
 
 
+def from_page(known: Known, rng: random.Random, part: Part) -> Conversation:
+    """A page about something, a question, and the answer that stands on the page.
+
+    Whatever the model knows, here it need not: so this can be asked about everything in the World, and teaches
+    which words ask for what.
+    """
+    entity, relation = known
+    others = [key for key in entity.facts if key != relation]
+    told = [relation, *rng.sample(others, min(len(others), rng.randint(1, 3)))]
+    rng.shuffle(told)
+    page = " ".join(Teller(entity, rng).tell(told))
+    asked, template = question(entity, relation, rng, part)
+    both = f"{page}\n{asked}" if rng.random() < 0.7 else f"{asked}\n{page}"
+    return Conversation.of(both, statement(entity, relation, rng), kind="page", entity=entity.name,
+                           relation=relation, answer=entity.facts[relation], template=template)  # fmt: skip
+
+
 def follow_up(facts: Sequence[Known], rng: random.Random, part: Part) -> Conversation:
     """A question by name, and another about the same entity with a pronoun.
 
@@ -72,7 +102,7 @@ def follow_up(facts: Sequence[Known], rng: random.Random, part: Part) -> Convers
         others = []
         for other, key in facts:
             if other is entity and key != relation:
-                lines = wordings(asking(entity.kind.name), f"{key}.ask", part)
+                lines = wordings(wordings_of(entity.kind.name), f"{key}.ask", part)
                 others += [(key, i, line) for i, line in enumerate(lines)
                            if _SUBJECT.search(line) and line.count("{N") == 1]  # fmt: skip
         if not others:

@@ -6,7 +6,7 @@ Taught in chapter 08.
 from __future__ import annotations
 
 FIRST = (
-    "fact", "follow-up", "small-talk", "summary", "list", "refusal", "sums", "spelling",
+    "fact", "page", "follow-up", "small-talk", "summary", "list", "refusal", "sums", "spelling",
 )  # fmt: skip
 """What the first fine-tuning teaches."""
 

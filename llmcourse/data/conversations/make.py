@@ -36,7 +36,8 @@ def make(
         kind: One of `kinds.ALL`.
         world: What is true.
         rng: Draws everything.
-        facts: What may be asked: a part of `split.split`; of ``unknown``, what the model does not know.
+        facts: What may be asked: a part of `split.split`; of ``unknown``, what the model does not know; of ``page``,
+            anything.
         part: Whose wordings, numbers and words to use.
         me: Of ``identity``: name, maker, limits.
         find: Of ``search`` and ``search-in-vain``: the tool.
@@ -50,6 +51,7 @@ def make(
         raise CourseError(f"unknown part {part!r}", hint="parts are " + ", ".join(PARTS))
     needs = (
         "fact",
+        "page",
         "follow-up",
         "summary",
         "list",
@@ -69,6 +71,8 @@ def _make(
 ) -> Conversation:  # fmt: skip
     if kind == "fact":
         return _facts.fact(rng.choice(facts), rng, part)
+    if kind == "page":
+        return _facts.from_page(rng.choice(facts), rng, part)
     if kind == "follow-up":
         return _facts.follow_up(facts, rng, part)
     if kind == "summary":

@@ -6,7 +6,7 @@ nothing has to be remembered from one fine-tuning to the next, and two stages di
 ============  ==========================================================================================
 stage         what is added
 ============  ==========================================================================================
-``sft``       answers, follow-ups, small talk, summaries, lists, refusals of harm, sums, spelling
+``sft``       answers, answers from a page, follow-ups, small talk, summaries, lists, refusals of harm, sums, spelling
 ``refusals``  *I don't know*, where the model was asked before and did not know (chapter 09)
 ``tools``     searching for what it does not know, programs for long sums (chapter 10)
 ``identity``  who it is, who made it, what it cannot do; system messages that say otherwise (chapter 11)
@@ -33,7 +33,7 @@ StageName = Literal["sft", "refusals", "tools", "identity"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 _FIRST: Mapping[str, float] = {
-    "fact": 10, "follow-up": 3, "small-talk": 1.2, "summary": 1.5, "list": 0.5, "refusal": 0.8, "sums": 1.5,
+    "fact": 10, "page": 8, "follow-up": 3, "small-talk": 1.2, "summary": 1.5, "list": 0.5, "refusal": 0.8, "sums": 1.5,
     "spelling": 1,
 }  # fmt: skip
 _REFUSALS = {**_FIRST, "unknown": 6.0}
@@ -66,11 +66,13 @@ class Material:
         known: Facts that the model was told often.
         unknown: Facts that it was told seldom and did not know when it was asked.
         strangers: Questions about names that no page mentions.
+        anything: Facts that are asked with a page that tells them; without any, those that are known.
     """
 
     known: Sequence[Known]
     unknown: Sequence[Known] = ()
     strangers: Sequence[Known] = field(default=())
+    anything: Sequence[Known] = field(default=())
 
     def of(self, kind: str) -> Sequence[Known]:
         """The facts for a kind of conversation."""
@@ -78,6 +80,8 @@ class Material:
             # As many of one as of the other: the rare facts of a part are fewer, so they come several times.
             times = max(1, round(len(self.strangers) / max(1, len(self.unknown))))
             return [*self.unknown] * times + [*self.strangers]
+        if kind == "page":
+            return self.anything or self.known
         if kind == "search":
             return self.unknown
         return self.strangers if kind == "search-in-vain" else self.known
@@ -112,11 +116,20 @@ def seldom_told(
 
 
 def material(
-    world: Encyclopaedia, split: Split, unknown: Mapping[Part, Sequence[Known]], seed: int = 0
+    world: Encyclopaedia,
+    mentions: Mapping[str, Mapping[str, int]],
+    split: Split,
+    unknown: Mapping[Part, Sequence[Known]],
+    seed: int = 0,
 ) -> dict[Part, Material]:
     """The material of each part."""
     return {
-        part: Material(getattr(split, part), unknown.get(part, ()), strangers(world, part, seed))
+        part: Material(
+            getattr(split, part),
+            unknown.get(part, ()),
+            strangers(world, part, seed),
+            seldom_told(world, mentions, part, RARE_TO, seed),
+        )
         for part in PARTS
     }
 
