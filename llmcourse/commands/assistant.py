@@ -42,7 +42,8 @@ def assistant(
 ) -> None:
     """Make one of the course's assistants: its conversations, its fine-tuning, its model.
 
-    The conversations stand in OUT/train.jsonl and OUT/validation.jsonl, the model in OUT/model. Every stage is
+    The conversations stand in OUT/train.jsonl and OUT/validation.jsonl, pages to read between them in OUT/pages.txt,
+    the model in OUT/model. Every stage is
     the base model fine-tuned once, on what the stages before it learn and something more; the stages after sft ask the
     model of stage sft what it knows (OUT/asked.jsonl), and teach *I don't know* or a search where it was wrong.
 
@@ -56,8 +57,9 @@ def assistant(
     from .. import presets
     from ..data.conversations.formats import write
     from ..data.conversations.split import split
-    from ..data.conversations.stages import KNOWN_FROM, STAGES, material
+    from ..data.conversations.stages import KNOWN_FROM, STAGES, material, pages
     from ..data.conversations.stages import conversations as of_stage
+    from ..data.mixture import SEPARATOR
     from ..data.world.whole import invent
     from .sft import sft
 
@@ -81,9 +83,11 @@ def assistant(
         made = of_stage(stage, n, world, given[part], part, seed, find)  # type: ignore[arg-type, index]
         write(path, made)
         files.append(path)
+    _put(out / "pages.txt", SEPARATOR.join(pages(world, conversations // 4, seed)))
     say(f"{count(conversations, 'conversation')} in {files[0]}")
     sft(
         preset=preset, model=base, data=files[:1], validation=files[1:], out=out, form="chatml",
+        pages=[out / "pages.txt"],
         settings=[*(settings or []), f"seed={seed}"], device="auto", fresh=False, max_seconds=None,
         quiet=quiet,
     )  # fmt: skip

@@ -29,6 +29,12 @@ def sft(
     validation: Annotated[
         list[Path] | None, typer.Option(help="Conversations for the loss on the way.")
     ] = None,
+    pages: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Texts to read on, lest what was read be forgotten: <|endoftext|> between them."
+        ),
+    ] = None,
     form: Annotated[
         str,
         typer.Option("--format", help="chatml, openassistant, ultrachat, sharegpt or alpaca."),
@@ -79,6 +85,8 @@ def sft(
             [one for path in paths for one in _rendered(path, form, found.tokenizer, room)]
             for paths in (data, validation or [])
         )
+        for path in pages or []:
+            examples += _pages(path, found.tokenizer, room)
         result = run(
             found.model, examples, validation=held_out, out=out, team=team,
             tokenizer=found.tokenizer, resume=not fresh, progress=not quiet, max_seconds=max_seconds,
@@ -117,6 +125,22 @@ def _options(preset: Preset, settings: list[str]) -> dict[str, Any]:
         preset = presets.change(preset, "sft", changes)
     section = preset.need(presets.SFTSection)
     return dict(section.model_dump(exclude={"expected"}))
+
+
+def _pages(path: Path, tokenizer: Tokenizer, context: int) -> list[Rendered]:
+    """A file's texts as tokens, all of which carry loss; what does not fit is cut off."""
+    from ..data.mixture import SEPARATOR
+    from ..tokenizer.chat import Rendered
+
+    try:
+        texts = path.read_text(encoding="utf-8").split(SEPARATOR)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CourseError(f"cannot read {path}: {error}", hint="a text file, UTF-8") from error
+    end = tokenizer.special_tokens.get(SEPARATOR)
+    if end is None:
+        raise CourseError(f"the tokenizer has no {SEPARATOR}", hint="leave --pages out")
+    rows = [[end, *tokenizer.encode_ordinary(text), end][: context + 1] for text in texts if text]
+    return [Rendered(ids, [0] + [1] * (len(ids) - 1)) for ids in rows]
 
 
 def _rendered(path: Path, form: str, tokenizer: Tokenizer, context: int) -> list[Rendered]:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llmcourse.cli import app
+from llmcourse.commands.sft import _pages
 from llmcourse.data.conversations import Conversation
 from llmcourse.data.conversations.formats import write
 from llmcourse.errors import CourseError
@@ -69,3 +70,16 @@ def test_smollm2_learns_from_conversations(chats: Path, tmp_path: Path) -> None:
     column = lines[0].split(",").index("loss")
     losses = [float(line.split(",")[column]) for line in lines[1:]]
     assert len(losses) == 3 and losses[-1] < losses[0]
+
+
+def test_pages_are_read_whole_and_cut_to_the_context(tmp_path: Path) -> None:
+    tokenizer = pretrained.load("course-base").tokenizer
+    path = tmp_path / "pages.txt"
+    path.write_text("A short page.<|endoftext|>" + "A long one. " * 100)
+    short, long = _pages(path, tokenizer, 64)
+    end = tokenizer.special_tokens["<|endoftext|>"]
+    assert short.ids == [end, *tokenizer.encode_ordinary("A short page."), end]
+    assert short.loss_mask == [0] + [1] * (len(short.ids) - 1)  # what begins a page is given
+    assert len(long.ids) == 65 and sum(long.loss_mask) == 64
+    with pytest.raises(CourseError, match="cannot read"):
+        _pages(tmp_path / "none.txt", tokenizer, 64)

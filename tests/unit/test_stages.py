@@ -16,11 +16,13 @@ from llmcourse.data.conversations.stages import (
     STAGES,
     conversations,
     material,
+    pages,
     seldom_told,
     strangers,
 )
 from llmcourse.data.conversations.tools import source
 from llmcourse.data.world.whole import invent
+from llmcourse.data.world.whole.entities import WELL_KNOWN
 from llmcourse.errors import CourseError
 
 pytest.importorskip("bm25s")
@@ -111,3 +113,14 @@ def test_the_labelling_page_has_every_kind():
     page = (Path(__file__).parents[2] / "book" / "labelling.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)
     assert sorted(headings) == sorted(ALL)
+
+
+def test_pages_tell_of_the_well_known_alone_and_ask_nothing():
+    world = invent(0, 1.0)
+    known = [e.name for e in world.everything() if e.mentions >= WELL_KNOWN]
+    texts = list(pages(world, 200, 0))
+    assert texts == list(pages(world, 200, 0)) != list(pages(world, 200, 1))
+    for text in texts:
+        assert any(name.casefold() in text.casefold() for name in known), text
+        assert "?" not in text.split("\n", 1)[1]  # but a heading may ask who somebody was
+    assert len({text.split("\n")[0] for text in texts}) > 60

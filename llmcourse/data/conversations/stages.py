@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ...errors import CourseError
-from ..world.whole.entities import Encyclopaedia
+from ..world.whole.entities import WELL_KNOWN, Encyclopaedia
+from ..world.whole.pages import FactWriter
 from .make import make
 from .message import Conversation
 from .split import PARTS, Known, Part, Split, part_of
@@ -143,6 +144,20 @@ def kinds_of(stage: StageName, n: int, rng: random.Random) -> list[str]:
     if stage not in SHARES:
         raise CourseError(f"no stage is called {stage!r}", hint="stages are " + ", ".join(STAGES))
     return rng.choices(list(SHARES[stage]), list(SHARES[stage].values()), k=n)
+
+
+def pages(world: Encyclopaedia, n: int, seed: int) -> Iterator[str]:
+    """``n`` new articles about what is well known, to be read between the conversations.
+
+    A model that is fine-tuned on some hundred facts forgets the others that it knew. Reading on as in pretraining keeps
+    them (InstructGPT mixed such gradients in as well, arXiv:2203.02155, section 3.5). No article asks for a fact.
+    """
+    rng = random.Random(seed)
+    writer = FactWriter(rng)
+    known = [entity for entity in world.everything() if entity.mentions >= WELL_KNOWN]
+    for _ in range(n):
+        draft = writer.article(rng.choice(known)).draft
+        yield "\n".join([draft.title, *draft.paragraphs])
 
 
 def conversations(
