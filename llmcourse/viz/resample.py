@@ -24,7 +24,6 @@ STYLE = (
     ".lc-again i{display:inline-block;height:.65em;margin-right:.5em;background:" + GREY + "}"
     ".lc-again .now{font-weight:600}.lc-again .now i{background:" + BLUE + "}</style>"
 )
-PACE = 1200  # milliseconds for an answer, when they are played
 
 
 def alike(answers: Sequence[str]) -> list[tuple[str, int]]:
@@ -59,8 +58,6 @@ def resample_explorer(
     Raises:
         CourseError: if there is nothing to show, or there are not as many answers to each question.
     """
-    import ipywidgets as widgets
-
     questions = list(samples)
     counts = {len(answers) for answers in samples.values()}
     if len(counts) != 1 or 0 in counts:
@@ -75,7 +72,7 @@ def resample_explorer(
         question = questions[q]
         return page(question, samples[question][: k + 1], n, notes.get(question, ""))
 
-    shown = explorer(
+    return explorer(
         [
             Control("Question", questions),
             Control("Answer", [str(k + 1) for k in range(n)], slider=True),
@@ -84,12 +81,6 @@ def resample_explorer(
         plain=f"{len(questions)} questions with {n} answers each; the first: {questions[0]}",
         style=STYLE,
     )
-    style, choose, which, panels = shown.box.children
-    play = widgets.Play(min=0, max=n - 1, value=0, interval=PACE)
-    row = widgets.HBox([play, which], layout=widgets.Layout(flex_flow="row wrap"))
-    shown.box.links = [*shown.box.links, widgets.jslink((play, "value"), (which, "index"))]
-    shown.box.children = (style, choose, row, panels)
-    return shown
 
 
 def page(question: str, answers: Sequence[str], of: int, note: str = "") -> str:

@@ -36,20 +36,14 @@ def test_what_was_said_stays_text():
     assert page("?", ["word " * 60], 1).count("word") < 60 + 25
 
 
-def test_the_widget_holds_every_state_and_plays():
-    widgets = pytest.importorskip("ipywidgets")
+def test_the_widget_holds_every_state():
+    pytest.importorskip("ipywidgets")
     shown = resample_explorer({"one": ANSWERS[:3], "two": ANSWERS[2:]}, {"two": "nobody knows"})
-    _, choose, row, panels = shown.box.children
-    play, which = row.children
+    _, choose, which, panels = shown.box.children
     assert list(choose.options) == ["one", "two"] and list(which.options) == ["1", "2", "3"]
-    assert isinstance(play, widgets.Play) and play.max == 2
     states = [child.value for stack in panels.children for child in stack.children]
     assert len(states) == 6
     assert "nobody knows" not in states[2] and "nobody knows" in states[3]
-    assert any(
-        link.source == (play, "value") and link.target == (which, "index")
-        for link in shown.box.links
-    )
     assert repr(shown) == "2 questions with 3 answers each; the first: one"
 
 
