@@ -48,13 +48,16 @@ def assistant(
     from .. import presets
     from ..assets import atomic_write
     from ..data.conversations.split import split
-    from ..data.conversations.stages import KNOWN_FROM
+    from ..data.conversations.stages import KNOWN_FROM, STAGES
     from ..data.world.whole import invent
+    from ..errors import CourseError
     from ..evals.assistant import generator
     from ..evals.assistant_report import report as measure
     from ..model import pretrained
     from .assistant import mentions_of
 
+    if stage not in STAGES:
+        raise CourseError(f"no stage is called {stage!r}", hint="stages are " + ", ".join(STAGES))
     section = presets.load(preset).need(presets.MixtureSection)
     world, mentions = invent(section.seed, section.size), mentions_of(base)
     loaded = pretrained.load(model)
@@ -83,7 +86,8 @@ def assistant(
             table.add_row(f"with tools: {pile}", shown)
     for told, row in report.get("identity", {}).items():
         if isinstance(row, dict):
-            table.add_row(f"who it is, by {told}", f"{row['all']['share']:.1%} right")
+            said = f"{row['all']['right']} of {row['all']['of']} right"
+            table.add_row(f"who it is, by {told}", said)
     Console().print(table)
 
 

@@ -16,6 +16,7 @@ from ..data.conversations import Conversation, Message
 from ..errors import CourseError
 from ..tokenizer import Tokenizer
 from ..tokenizer.chat import parse_answer, render_prompt
+from .interrogate import tells
 from .knowledge import Share
 
 Generate = Callable[[Sequence[Sequence[int]], int], Sequence[Sequence[int]]]
@@ -67,7 +68,9 @@ def ask(
         hoped = conversation.about.get("answer")
         # A refusal, a greeting or a list can be worded in many right ways: nobody counts those as wrong.
         fixed = isinstance(hoped, str) and conversation.about.get("relation") is not None
-        right = str(hoped) in answer.message.text if fixed else None
+        name = conversation.about.get("entity")
+        about = name if isinstance(name, str) and name != hoped else ""
+        right = tells(answer.message.text, str(hoped), about) if fixed else None
         replies.append(Reply(conversation, answer.message, answer.ended, in_format, right))
     return replies
 

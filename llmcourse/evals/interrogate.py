@@ -79,6 +79,16 @@ def matches(answer: str, text: str, *, fuzzy: bool = False) -> bool:
     return any(_alike(wanted, span) for span in spans)
 
 
+def tells(text: str, answer: str, name: str = "") -> bool:
+    """Whether a text has an answer in it, besides the name it is about.
+
+    That the bell crab is a crab is not told by its name.
+    """
+    if bare := name.removeprefix("the "):
+        text = re.sub(re.escape(bare), "", text, flags=re.IGNORECASE)
+    return matches(answer, text)
+
+
 def agreement(answers: Sequence[str]) -> float:
     """The share of the largest group of answers that are about the same. 1 / n if all differ.
 

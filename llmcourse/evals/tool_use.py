@@ -37,7 +37,7 @@ from ..errors import CourseError
 from ..tokenizer import Tokenizer
 from ..tokenizer.chat import render, render_prompt
 from .assistant_report import HELD, NOBODY, RARE, RESERVED, quiz
-from .interrogate import matches, refuses
+from .interrogate import matches, refuses, tells
 from .knowledge import Share
 
 PRODUCTS, NEEDLESS = "long products", "no tool needed"
@@ -176,7 +176,8 @@ def judge(
     title = cited["title"] if cited else None
     right, found, cited_right = None, False, False
     if isinstance(hoped, str) and relation is not None:
-        right = _tells(_CITED.sub("", message.text), hoped, entity)
+        name = "" if entity is None else entity.name
+        right = tells(_CITED.sub("", message.text), hoped, name)
         if entity is None:
             found = any(matches(hoped, result) for result in results)
         else:
@@ -184,14 +185,6 @@ def judge(
             telling = {source(entity, relation, line) for line in lines} - {None}
             found, cited_right = bool(telling), title in telling
     return ToolReply(asked, message, tuple(calls), ended, right, found, title, cited_right)
-
-
-def _tells(text: str, answer: str, entity: Entity | None) -> bool:
-    """Whether a text has the answer in it. That the bell crab is a crab is not told by its name."""
-    if entity is not None:
-        name = re.escape(entity.name.removeprefix("the "))
-        text = re.sub(name, "", text, flags=re.IGNORECASE)
-    return matches(answer, text)
 
 
 def _prompt(asked: Conversation, begun: tuple[Part, ...], tokenizer: Tokenizer) -> list[int]:

@@ -37,7 +37,7 @@ def test_two_stages(tmp_path: Path) -> None:
     out = tmp_path / "report.json"
     result = runner.invoke(
         app,
-        ["eval", "assistant", str(second / "model"), "--stage", "tools", "--before", str(first / "model"),
+        ["eval", "assistant", str(second / "model"), "--stage", "identity", "--before", str(first / "model"),
          "--questions", "4", "--out", str(out)],
         catch_exceptions=False,
     )  # fmt: skip
@@ -45,6 +45,7 @@ def test_two_stages(tmp_path: Path) -> None:
     report = json.loads(out.read_text())
     assert {"prompts", "facts", "bands", "kept", "with tools"} <= report.keys()
     assert report["with tools"]["long products"]["right"]["of"] == 4
+    assert {"data", "silent", "system"} <= report["identity"].keys()
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
@@ -59,3 +60,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
                 ["assistant", *arguments, "--out", str(tmp_path / "x"), *SHORT],
                 catch_exceptions=False,
             )
+    with pytest.raises(CourseError, match="no stage"):
+        runner.invoke(
+            app, ["eval", "assistant", "assistant-sft", "--stage", "song"], catch_exceptions=False
+        )

@@ -8,7 +8,14 @@ import pytest
 
 from llmcourse.data.world.whole import invent
 from llmcourse.errors import CourseError
-from llmcourse.evals.interrogate import agreement, honesty, interrogate, matches, refuses
+from llmcourse.evals.interrogate import (
+    agreement,
+    honesty,
+    interrogate,
+    matches,
+    refuses,
+    tells,
+)
 from llmcourse.tokenizer import Tokenizer
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|search_start|>", "<|search_end|>", "<|python_start|>",
@@ -86,3 +93,9 @@ def test_honesty():
     assert math.isnan(honesty([True], [yes]).precision) and math.isnan(
         honesty([True], [yes]).recall
     )
+
+
+def test_a_name_does_not_tell_what_it_names() -> None:
+    assert not tells("The bell crab is a bird.", "crab", "the bell crab")
+    assert tells("The bell crab is a crab.", "crab", "the bell crab")
+    assert not tells("It was first described in 1919.", "9", "the bell crab")

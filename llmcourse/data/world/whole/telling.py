@@ -41,7 +41,7 @@ def bank_of(kind: str) -> dict[str, tuple[str, ...]]:
 def asking(kind: str) -> dict[str, tuple[str, ...]]:
     """The sentence bank of a kind with more wordings of its questions, a dozen and a half for each relation.
 
-    Whoever has seen each fact asked in eight ways takes the ninth for something else (chapter 08 measures it), so
+    Whoever has seen each fact asked in eight ways takes the ninth for something else (see the experiment log), so
     the World's forums and quizzes ask in many. Those of ``ask-held`` remain the only ones kept for the exam.
     """
     more = load_bank(f"chat/wordings/{kind}")
