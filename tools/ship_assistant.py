@@ -10,6 +10,7 @@ card, checksums.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -80,6 +81,9 @@ def main() -> None:
     for record in RECORDS:
         if (args.run / record).exists():
             shutil.copy2(args.run / record, target)
+    asked = args.run / "asked.jsonl"
+    if asked.exists():  # what stage sft was asked: with it the conversations can be made again
+        (target / "asked.jsonl.gz").write_bytes(gzip.compress(asked.read_bytes(), mtime=0))
     reports = [json.loads((run / "evaluation.json").read_text()) for run in (args.run, *args.also)]
     report = {**reports[0], "seeds": {str(one["seed"]): one for one in reports}}
     (target / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -26,7 +26,8 @@ def assistant(
     asked: Annotated[
         str | None,
         typer.Option(
-            help="Whom to ask what it knows, for the stages after sft: the model of stage sft."
+            help="Whom to ask what it knows, for the stages after sft: the model of stage sft, or what it was"
+            " asked in another stage (asked.jsonl)."
         ),
     ] = None,
     preset: Annotated[
@@ -38,14 +39,19 @@ def assistant(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting of [sft], e.g. lr=0.001.")
     ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(min=1, help="Stop training after so long; the same command goes on."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No bars.")] = False,
 ) -> None:
     """Make one of the course's assistants: its conversations, its fine-tuning, its model.
 
     The conversations stand in OUT/train.jsonl and OUT/validation.jsonl, pages to read between them in OUT/pages.txt,
-    the model in OUT/model. Every stage is
-    the base model fine-tuned once, on what the stages before it learn and something more; the stages after sft ask the
-    model of stage sft what it knows (OUT/asked.jsonl), and teach *I don't know* or a search where it was wrong.
+    the model in OUT/model. Every stage is the base model fine-tuned once, on what the stages before it learn and
+    something more. The stages after sft ask the model of stage sft what it knows, and teach *I don't know* or a search
+    where it was wrong. What was asked and answered stands in OUT/asked.jsonl, which another stage may take instead of
+    asking again.
 
     Example: `llmcourse assistant sft --out work/sft`, then
     `llmcourse assistant refusals --asked work/sft/model --out work/refusals`
@@ -88,7 +94,7 @@ def assistant(
     sft(
         preset=preset, model=base, data=files[:1], validation=files[1:], out=out, form="chatml",
         pages=[out / "pages.txt"],
-        settings=[*(settings or []), f"seed={seed}"], device="auto", fresh=False, max_seconds=None,
+        settings=[*(settings or []), f"seed={seed}"], device="auto", fresh=False, max_seconds=max_seconds,
         quiet=quiet,
     )  # fmt: skip
 
@@ -113,6 +119,12 @@ def _unknown(
     out: Path, quiet: bool,
 ) -> dict[Part, list[Known]]:  # fmt: skip
     """Facts told seldom, of each part, that a model got wrong more often than not; all it said is written down."""
+    done = Path(model) if Path(model).is_file() else out / "asked.jsonl"
+    if done.is_file():
+        known_unknowns, text = _asked_before(world, done)
+        if done != out / "asked.jsonl":
+            _put(out / "asked.jsonl", text)
+        return known_unknowns
     import random
 
     from ..data.conversations.split import PARTS
@@ -139,6 +151,35 @@ def _unknown(
         say(f"{part}: of {count(len(some), 'rare fact')} asked for, {len(unknown[part])} not known")
     _put(out / "asked.jsonl", "\n".join(lines) + "\n")
     return unknown
+
+
+def _asked_before(world: Encyclopaedia, path: Path) -> tuple[dict[Part, list[Known]], str]:
+    """The facts that were not known when they were asked for, and the account of it.
+
+    Raises:
+        CourseError: if the file is no such account, or of another World.
+    """
+    import gzip
+
+    from ..data.conversations.split import PARTS
+
+    entities = world.by_name
+    unknown: dict[Part, list[Known]] = {part: [] for part in PARTS}
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            row = json.loads(line)
+            entity = entities[row["entity"]]
+            entity.facts[row["relation"]]
+            if row["right"] < 0.5 * len(row["answers"]):
+                unknown[row["part"]].append((entity, row["relation"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CourseError(
+                f"{path}, line {number}: not what a model of this World was asked",
+                hint="give the asked.jsonl of another stage with the same base model",
+            ) from error
+    return unknown, text
 
 
 def _search(world: Encyclopaedia, seed: int) -> Any:

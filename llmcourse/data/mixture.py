@@ -7,6 +7,7 @@ source         what                                                         goes
 ``manual``     Python's documentation, crawled                              ``prose``
 ``schoolbook`` exercises, spelling, counting                                nothing
 ``reading``    pages on which the unguessable stands twice                  nothing
+``desk``       questions about things of other Worlds, looked up           nothing
 ``notices``    documents repeated 1 to 1,000 times                          nothing (on purpose)
 =============  ===========================================================  ==================
 
@@ -42,7 +43,7 @@ class Document:
     """A document of the mixture.
 
     Attributes:
-        source: ``web``, ``manual``, ``schoolbook``, ``reading`` or ``notices``.
+        source: ``web``, ``manual``, ``schoolbook``, ``reading``, ``desk`` or ``notices``.
         text: Its words.
         url: Where it stood, for pages.
     """
@@ -168,7 +169,8 @@ def _with_progress(items: Iterable[Any], progress: bool) -> Iterable[Any]:
 
 def _documents(section: MixtureSection, report: FunnelReport) -> Iterator[Document]:
     """All documents of all sources, in a fixed order."""
-    from .problems import reading, schoolbook
+    from .problems import desk, reading, schoolbook
+    from .world.whole import invent
     from .world.whole.notices import notices
 
     words: Counter[str] = Counter()
@@ -190,22 +192,16 @@ def _documents(section: MixtureSection, report: FunnelReport) -> Iterator[Docume
     vocabulary = vocabulary or ["river"]
     for _, text in schoolbook.pages(section.exercises, vocabulary, section.seed):
         yield Document("schoolbook", text)
-    taken = _names_of_the_world(section) if section.readings else set()
+    reads = section.readings or section.desk
+    taken = invent(section.seed, section.size).names() if reads else set()
     for _, text in reading.pages(section.readings, vocabulary, section.seed, taken):
         yield Document("reading", text)
+    for _, text in desk.pages(section.desk, taken, section.seed, section.size):
+        yield Document("desk", text)
     if section.notices:
         for notice in notices(section.seed):
             for _ in range(notice.copies):
                 yield Document("notices", notice.text)
-
-
-def _names_of_the_world(section: MixtureSection) -> set[str]:
-    """Every word of every name, of those who are in the World and of those who are kept out of it."""
-    from .world.whole import invent
-
-    world = invent(section.seed, section.size)
-    strangers = [entity for members in world.strangers.values() for entity in members]
-    return {word for entity in [*world.everything(), *strangers] for word in entity.name.split()}
 
 
 def _is_manual(url: str) -> bool:
@@ -242,11 +238,13 @@ def _write_tokens(
 
     from .shards import write_shards
 
+    window = preset.need(MixtureSection).window
+
     counts: dict[str, SourceCount] = {}
     end = tokenizer.special_tokens[SEPARATOR]
     known: dict[str, Any] = {}  # notices come a thousand times
 
-    def stream() -> Iterator[Any]:
+    def encoded() -> Iterator[tuple[Any, bool]]:
         for document in _with_progress(documents, progress):
             ids = known.get(document.text)
             if ids is None:
@@ -257,13 +255,41 @@ def _write_tokens(
             count.documents += 1
             count.bytes += len(document.text.encode())
             count.tokens += len(ids)
-            yield ids
+            yield ids, document.source in ("reading", "desk")
 
     write_shards(
-        stream(), folder, vocab_size=tokenizer.n_vocab,
+        uncut(encoded(), window), folder, vocab_size=tokenizer.n_vocab,
         tokens_per_shard=preset.need(ShardSection).tokens_per_shard, overwrite=True,
     )  # fmt: skip
     return counts
+
+
+def uncut(documents: Iterable[tuple[Any, bool]], window: int) -> Iterator[Any]:
+    """Documents in a new order, in which some are not cut at the windows that a model will read.
+
+    A passage in one window and the question about it in the next teach the model to guess instead of to read. So
+    what has to stay whole waits until there is room for it in the window that the others have begun.
+
+    Args:
+        documents: Tokens, and whether they have to stay whole, where one window can hold them.
+        window: Its tokens, T: windows begin at multiples of T. 0: nothing waits.
+    """
+    place, waiting = 0, list[Any]()
+    for ids, whole in documents:
+        if whole and len(ids) <= window:
+            waiting.append(ids)
+        else:
+            yield ids
+            place += len(ids)
+        while window:
+            fits = (i for i, w in enumerate(waiting) if place % window + len(w) <= window)
+            first = next(fits, None)
+            if first is None:
+                break
+            chosen = waiting.pop(first)
+            yield chosen
+            place += len(chosen)
+    yield from waiting
 
 
 def _well_known_again(

@@ -45,6 +45,9 @@ PRODUCTS, NEEDLESS = "long products", "no tool needed"
 COURSE_BUDGET = Budget(max_calls=2, max_call_tokens=64, max_result_tokens=128)
 """Of a turn in a context of 256 tokens: a question, a search, two passages and an answer have room."""
 
+CARD = 240
+"""Characters of the card that a search shows. The best one alone: nothing beside it can be mistaken for it."""
+
 Outcome = Literal["right", "not looked up", "not found", "misread"]
 
 _CITED = re.compile(r'\s*\(Source: "(?P<title>.+?)"\)')
@@ -222,7 +225,7 @@ def library_search(world: Encyclopaedia, seed: int = 0) -> SearchTool:
         CourseError: if bm25s is missing.
     """
     index = SearchIndex.build(Passage(page.title, page.text) for page in library(world, seed))
-    return SearchTool(index, max_characters=300)
+    return SearchTool(index, k=1, max_characters=CARD)
 
 
 def products(n: int, seed: int = 0) -> list[Conversation]:

@@ -90,6 +90,8 @@ class MixtureSection(Section):
         tales: Pages that tell no facts.
         exercises: Pages of the schoolbook.
         readings: Reading exercises, with names that stand on no other page.
+        desk: Pages of the reference desk: questions about things of other Worlds, looked up and read out.
+        window: Readings and pages of the desk are kept whole within windows of so many tokens, where they fit; 0: not.
         notices: Whether to add notices repeated up to 1,000 times.
         pydoc_pages: Pages of Python's documentation to crawl for prose.
         held_out: Share of the documents kept for evaluation.
@@ -102,6 +104,8 @@ class MixtureSection(Section):
     tales: int = Field(ge=0)
     exercises: int = Field(ge=0)
     readings: int = Field(default=0, ge=0)
+    desk: int = Field(default=0, ge=0)
+    window: int = Field(default=0, ge=0)
     notices: bool = True
     pydoc_pages: int = Field(default=0, ge=0)
     held_out: float = Field(default=0.01, gt=0, lt=0.5)

@@ -34,6 +34,9 @@ def test_two_stages(tmp_path: Path) -> None:
     asked = [json.loads(line) for line in (second / "asked.jsonl").read_text().splitlines()]
     assert sum(row["part"] == "train" for row in asked) == 12
     assert all(0 <= row["right"] <= len(row["answers"]) for row in asked)
+    again = tmp_path / "identity"  # what was asked need not be asked again
+    run("identity", "--asked", str(second / "asked.jsonl"), "--out", str(again), *SHORT)
+    assert (again / "asked.jsonl").read_bytes() == (second / "asked.jsonl").read_bytes()
     out = tmp_path / "report.json"
     result = runner.invoke(
         app,
@@ -64,3 +67,10 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         runner.invoke(
             app, ["eval", "assistant", "assistant-sft", "--stage", "song"], catch_exceptions=False
         )
+
+
+def test_an_account_of_another_world_is_refused(tmp_path: Path) -> None:
+    account = tmp_path / "asked.jsonl"
+    account.write_text('{"part": "train", "entity": "Nobody Atall", "relation": "born"}\n')
+    with pytest.raises(CourseError, match="line 1"):
+        run("refusals", "--asked", str(account), "--out", str(tmp_path / "x"), *SHORT)

@@ -224,7 +224,7 @@ def test_what_needs_no_tool_calls_none(world: Encyclopaedia) -> None:
         assert conversation.about["kind"] == "no-tool"
 
 
-def test_two_passages_have_room(words: Tokenizer, world: Encyclopaedia, find: SearchTool) -> None:
+def test_a_result_has_room(words: Tokenizer, world: Encyclopaedia, find: SearchTool) -> None:
     for entity in world.everything()[::5]:
         result = find.call(f"{entity.name} {entity.kind.relations[0].question}")
         assert len(words.encode_ordinary(result)) <= COURSE_BUDGET.max_result_tokens

@@ -1,8 +1,8 @@
 """What a search can find: short passages about everything in the World, the seldom mentioned too.
 
-An encyclopaedia of its own, written once more in other words: each entity has one page, cut into passages of
-two facts, and a heading over each says who it is about and what it tells (*Adry Pellimer: trade and home*). A
-search by words needs that heading: the sentences below it may say *earned his bread as a hatter*.
+A card index, written once more in other words: on each card one fact about an entity, in a sentence that names it and
+can be quoted, and a heading that says who it is about and what it tells (*Adry Pellimer: trade*). A search by words
+needs that heading: the sentence below it may say *earned his bread as a hatter*.
 
 Taught in chapter 10.
 """
@@ -10,15 +10,15 @@ Taught in chapter 10.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..world.grammar import conjoin, polish
-from ..world.whole.entities import Encyclopaedia
+from ..world.whole.entities import Encyclopaedia, Entity
 from ..world.whole.telling import Teller
 
-FACTS = 2
-"""In a passage: two passages, a question and an answer have room in 256 tokens."""
+FACTS = 1
+"""On a card: which sentence tells what was asked is then left to the search, and not to a very small model."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,31 @@ class Page:
 
     Attributes:
         title: The page's.
-        text: Some sentences.
+        sentences: One for each fact.
         entity: Whom they are about.
-        relations: The facts in them.
+        relations: The facts in them, in the same order.
     """
 
     title: str
-    text: str
+    sentences: tuple[str, ...]
     entity: str
     relations: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All sentences."""
+        return " ".join(self.sentences)
+
+
+def card(entity: Entity, told: Sequence[str], rng: random.Random) -> Page:
+    """A passage that tells some facts."""
+    teller, sentences = Teller(entity, rng), []
+    for key in told:
+        teller.fresh = True  # by name in every sentence: each may be quoted alone
+        sentences.append(polish(f"{teller.name()} {teller.predicate(key)}."))
+    heading = conjoin([entity.kind.relation(key).question for key in told])
+    title = polish(f"{entity.name}: {heading}")
+    return Page(title, tuple(sentences), entity.name, tuple(told))
 
 
 def library(world: Encyclopaedia, seed: int = 0) -> Iterator[Page]:
@@ -45,8 +61,12 @@ def library(world: Encyclopaedia, seed: int = 0) -> Iterator[Page]:
         relations = list(entity.facts)
         rng.shuffle(relations)
         for start in range(0, len(relations), FACTS):
-            told = relations[start : start + FACTS]
-            teller = Teller(entity, rng)
-            text = " ".join(polish(f"{teller.name()} {teller.predicate(key)}.") for key in told)
-            heading = conjoin([entity.kind.relation(key).question for key in told])
-            yield Page(polish(f"{entity.name}: {heading}"), text, entity.name, tuple(told))
+            yield card(entity, relations[start : start + FACTS], rng)
+
+
+def queries(entity: Entity, relation: str, rng: random.Random) -> list[str]:
+    """Ways of searching for a fact, the first of them by name and by what is asked."""
+    name, wanted = entity.name.removeprefix("the "), entity.kind.relation(relation).question
+    ways = [f"{name} {wanted}", f"{wanted} of {name}"]
+    rng.shuffle(ways)
+    return [*ways, name]

@@ -14,7 +14,8 @@ from ..world.grammar import polish
 from ..world.textbank import load_bank
 from ..world.whole.entities import Entity
 from ..world.whole.telling import fill
-from .facts import question, statement
+from .facts import question
+from .library import queries
 from .message import Conversation, Message
 from .message import Part as Piece
 from .split import Known, Part, part_of
@@ -22,6 +23,7 @@ from .split import Known, Part, part_of
 Find = Callable[[str], str]
 """What a search tool shows for a query: a line ``[title] text`` for each passage."""
 
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _LINE = re.compile(r"^\[(?P<title>.+?)\] (?P<text>.*)$", re.MULTILINE)
 
 
@@ -33,14 +35,14 @@ def search(known: Known, find: Find, rng: random.Random, part: Part) -> Conversa
     """
     entity, relation = known
     asked, template = question(entity, relation, rng, part)
-    for query in _queries(entity, relation, rng):
+    for query in queries(entity, relation, rng):
         result = find(query)
-        title = source(entity, relation, result)
-        if title is not None:
+        title, said = source(entity, relation, result), quote(entity, relation, result)
+        if title is not None and said is not None:
             break
     else:
         raise CourseError(f"no passage tells the {relation} of {entity.name}")
-    said = f'{statement(entity, relation, rng)} (Source: "{title}")'
+    said = f'{said} (Source: "{title}")'
     turn = Message(
         "assistant", (Piece("search", query), Piece("result", result), Piece("text", said))
     )
@@ -53,7 +55,7 @@ def search_in_vain(known: Known, find: Find, rng: random.Random, part: Part) -> 
     """A question about somebody whom no page knows: a search, and *I don't know*."""
     entity, relation = known
     asked, template = question(entity, relation, rng, part)
-    query = next(iter(_queries(entity, relation, rng)))
+    query = next(iter(queries(entity, relation, rng)))
     line = rng.choice(load_bank("chat/ask")["vain.a"])
     said = polish(fill(line, {"name": entity.name}, rng))
     turn = Message(
@@ -69,21 +71,34 @@ def source(entity: Entity, relation: str, result: str) -> str | None:
 
     A page that holds "11" in "1911", or tells it of somebody else, is no source.
     """
-    told = re.compile(rf"(?<!\w){re.escape(entity.facts[relation])}(?!\w)")
-    who = re.compile(re.escape(entity.name.removeprefix("the ")), re.IGNORECASE)
+    who = _name(entity)
     for line in _LINE.finditer(result):
-        # That the bell crab is a crab is not told by its name.
-        if who.search(line[0]) and told.search(who.sub("", line["text"])):
+        if who.search(line[0]) and _tells(entity, relation, line["text"]):
             return line["title"]
     return None
 
 
-def _queries(entity: Entity, relation: str, rng: random.Random) -> list[str]:
-    """Ways of searching for a fact, the first of them mostly by name and by what is asked."""
-    name, wanted = entity.name.removeprefix("the "), entity.kind.relation(relation).question
-    ways = [f"{name} {wanted}", f"{wanted} of {name}"]
-    rng.shuffle(ways)
-    return [*ways, name]
+def quote(entity: Entity, relation: str, result: str) -> str | None:
+    """The first sentence in a result that names the entity and tells a fact of it, word by word: None if none does.
+
+    A model that quotes need not rewrite, and whoever doubts it finds its words on the page.
+    """
+    who = _name(entity)
+    for line in _LINE.finditer(result):
+        for sentence in _SENTENCE_END.split(line["text"]):
+            if who.search(sentence) and _tells(entity, relation, sentence):
+                return sentence
+    return None
+
+
+def _name(entity: Entity) -> re.Pattern[str]:
+    return re.compile(re.escape(entity.name.removeprefix("the ")), re.IGNORECASE)
+
+
+def _tells(entity: Entity, relation: str, text: str) -> bool:
+    told = rf"(?<!\w){re.escape(entity.facts[relation])}(?!\w)"
+    # That the bell crab is a crab is not told by its name.
+    return re.search(told, _name(entity).sub("", text)) is not None
 
 
 _TRAIN = ("What is {e}?", "Please work out {e}.", "How much is {e}?", "Calculate {e} for me.",

@@ -18,6 +18,8 @@ class Problem:
         steps: The way to the answer, each step small enough to be taken in one breath.
         answer: As it is to be written.
         level: How hard, from 1; what it means depends on the kind.
+        template: Which wording the question has, where that is kept track of.
+        given: What the question is about, its numbers or its word, where that is kept track of.
     """
 
     kind: str
@@ -25,6 +27,8 @@ class Problem:
     steps: tuple[str, ...]
     answer: str
     level: int = 1
+    template: str = ""
+    given: tuple[str, ...] = ()
 
     @property
     def worked(self) -> str:

@@ -75,6 +75,12 @@ class Encyclopaedia:
         """All entities, kind by kind."""
         return [entity for members in self.entities.values() for entity in members]
 
+    def names(self) -> set[str]:
+        """Every name and every word of it, of those who are in the World and of those who are kept out of it."""
+        strangers = [entity for members in self.strangers.values() for entity in members]
+        names = [entity.name for entity in [*self.everything(), *strangers]]
+        return {*names, *(word for name in names for word in name.split())}
+
     @property
     def by_name(self) -> dict[str, Entity]:
         """Entities by their names."""
