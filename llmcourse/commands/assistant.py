@@ -119,11 +119,9 @@ def _unknown(
     out: Path, quiet: bool,
 ) -> dict[Part, list[Known]]:  # fmt: skip
     """Facts told seldom, of each part, that a model got wrong more often than not; all it said is written down."""
-    done = Path(model) if Path(model).is_file() else out / "asked.jsonl"
-    if done.is_file():
-        known_unknowns, text = _asked_before(world, done)
-        if done != out / "asked.jsonl":
-            _put(out / "asked.jsonl", text)
+    if Path(model).is_file():
+        known_unknowns, text = _asked_before(world, Path(model), seed)
+        _put(out / "asked.jsonl", text)
         return known_unknowns
     import random
 
@@ -153,31 +151,40 @@ def _unknown(
     return unknown
 
 
-def _asked_before(world: Encyclopaedia, path: Path) -> tuple[dict[Part, list[Known]], str]:
+def _asked_before(
+    world: Encyclopaedia, path: Path, seed: int
+) -> tuple[dict[Part, list[Known]], str]:
     """The facts that were not known when they were asked for, and the account of it.
 
     Raises:
-        CourseError: if the file is no such account, or of another World.
+        CourseError: if the file is no such account, or of another World, or of a seed that dealt the entities out
+            otherwise: what one seed holds out, another trains on.
     """
     import gzip
 
-    from ..data.conversations.split import PARTS
+    from ..data.conversations.split import PARTS, part_of
 
     entities = world.by_name
     unknown: dict[Part, list[Known]] = {part: [] for part in PARTS}
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    hint = "give the asked.jsonl of another stage with the same base model and seed"
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CourseError(f"{path} cannot be read: {error}", hint=hint) from error
     for number, line in enumerate(text.splitlines(), 1):
         try:
             row = json.loads(line)
             entity = entities[row["entity"]]
             entity.facts[row["relation"]]
+            if row["part"] != part_of(entity.name, seed):
+                raise ValueError("dealt out otherwise")
             if row["right"] < 0.5 * len(row["answers"]):
                 unknown[row["part"]].append((entity, row["relation"]))
         except (ValueError, KeyError, TypeError) as error:
             raise CourseError(
-                f"{path}, line {number}: not what a model of this World was asked",
-                hint="give the asked.jsonl of another stage with the same base model",
+                f"{path}, line {number}: not what a model of this World was asked, with seed {seed}",
+                hint=hint,
             ) from error
     return unknown, text
 

@@ -43,7 +43,7 @@ from .knowledge import Share
 PRODUCTS, NEEDLESS = "long products", "no tool needed"
 
 COURSE_BUDGET = Budget(max_calls=2, max_call_tokens=64, max_result_tokens=128)
-"""Of a turn in a context of 256 tokens: a question, a search, two passages and an answer have room."""
+"""Of a turn in a context of 256 tokens: a question, two searches with their cards and an answer have room."""
 
 CARD = 240
 """Characters of the card that a search shows. The best one alone: nothing beside it can be mistaken for it."""

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from llmcourse.cli import app
 from llmcourse.data.conversations.formats import read
+from llmcourse.data.conversations.split import part_of
+from llmcourse.data.world.whole import invent
 from llmcourse.errors import CourseError
 from llmcourse.model import pretrained
 
@@ -74,3 +76,19 @@ def test_an_account_of_another_world_is_refused(tmp_path: Path) -> None:
     account.write_text('{"part": "train", "entity": "Nobody Atall", "relation": "born"}\n')
     with pytest.raises(CourseError, match="line 1"):
         run("refusals", "--asked", str(account), "--out", str(tmp_path / "x"), *SHORT)
+    account.write_bytes(b"\xff\xfe")
+    with pytest.raises(CourseError, match="cannot be read"):
+        run("refusals", "--asked", str(account), "--out", str(tmp_path / "x"), *SHORT)
+
+
+def test_an_account_of_another_seed_is_refused(tmp_path: Path) -> None:
+    world = invent(0, 0.75)
+    entity = next(e for e in world.everything() if part_of(e.name, 0) != part_of(e.name, 1))
+    row = {"part": part_of(entity.name, 0), "entity": entity.name, "relation": next(iter(entity.facts)),
+           "answers": ["a", "b"], "right": 0}  # fmt: skip
+    account = tmp_path / "asked.jsonl"
+    account.write_text(json.dumps(row) + "\n")
+    with pytest.raises(CourseError, match="seed 1"):
+        run(
+            "refusals", "--asked", str(account), "--out", str(tmp_path / "x"), "--seed", "1", *SHORT
+        )

@@ -5,7 +5,7 @@ about it; or numbers that are copied. Whom the passages tell of is in another Wo
 is asked can be read and never be remembered. The questions use all the wordings that the World's own forums use,
 so these pages also teach which words ask for what.
 
-Taught in chapter 07; a search in chapter 10 shows its results in the same form.
+Not in the shipped base model's text: see the experiment log. A search in chapter 10 shows its cards in the same form.
 """
 
 from __future__ import annotations
