@@ -22,7 +22,7 @@ def assistant(
     base: Annotated[
         str,
         typer.Option(help="The base model: a name that `llmcourse model list` has, or a folder."),
-    ] = "course-base",
+    ] = "course-mid",
     asked: Annotated[
         str | None,
         typer.Option(
@@ -109,7 +109,7 @@ def mentions_of(base: str) -> dict[str, dict[str, int]]:
     if not path.is_file():
         raise CourseError(
             f"{path} is missing: what {base} read is not known",
-            hint="take course-base, or copy mentions.json.gz from the mixture's folder",
+            hint="take course-mid or course-base, or copy mentions.json.gz from the folder of the training text",
         )
     return read_mentions(path)
 

@@ -26,7 +26,7 @@ def assistant(
     model: Annotated[str, typer.Argument(help="An assistant: a folder, or a name.")],
     base: Annotated[
         str, typer.Option(help="The base model it was made from, which counted what it read.")
-    ] = "course-base",
+    ] = "course-mid",
     preset: Annotated[str, typer.Option(help="Whose World.")] = "course-laptop",
     out: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
     questions: Annotated[int, typer.Option(min=1, help="Of each sort.")] = 300,
@@ -155,4 +155,35 @@ def base(
     for row in report["recitals"]:
         copies = f"{row['copies']:,} copies" if row["copies"] > 1 else "1 copy"
         table.add_row(f"notices with {copies}", f"{row['tokens_right']:.1%} of tokens recited")
+    Console().print(table)
+
+
+@app.command()
+def mid(
+    model: Annotated[str, typer.Argument(help="A model after mid-training: a folder, or a name.")],
+    base: Annotated[str, typer.Option(help="The base model that it was.")] = "course-base",
+    preset: Annotated[str, typer.Option(help="Whose World.")] = "course-laptop",
+    out: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
+    per_band: Annotated[int, typer.Option(min=1, help="Facts asked of each band.")] = 300,
+    questions: Annotated[int, typer.Option(min=1, help="Of each sort at the desk.")] = 150,
+) -> None:
+    """Measure what mid-training changed: facts known, pages read, questions answered, bits per byte; before and after.
+
+    Example: `llmcourse eval mid work/mid/model --out work/mid/evaluation.json`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..assets import atomic_write
+    from ..evals.mid import report
+
+    found = report(base, model, preset, per_band=per_band, n_desk=questions)
+    if out is not None:
+        with atomic_write(out) as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    table = Table("what", "before", "after", box=None, pad_edge=False)
+    for name in found["before"]:
+        row = [found[when][name] for when in ("before", "after")]
+        shown = [f"{x['share']:.1%}" if isinstance(x, dict) else f"{x:.3f}" for x in row]
+        table.add_row(name, *shown)
     Console().print(table)

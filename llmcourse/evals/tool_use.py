@@ -225,7 +225,7 @@ def library_search(world: Encyclopaedia, seed: int = 0) -> SearchTool:
         CourseError: if bm25s is missing.
     """
     index = SearchIndex.build(Passage(page.title, page.text) for page in library(world, seed))
-    return SearchTool(index, k=1, max_characters=CARD)
+    return SearchTool(index, k=1, every_word=True, max_characters=CARD)
 
 
 def products(n: int, seed: int = 0) -> list[Conversation]:

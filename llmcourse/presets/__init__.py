@@ -113,6 +113,32 @@ class MixtureSection(Section):
     well_known_times: int = Field(default=1, ge=1, le=10)
 
 
+class MidSection(Section):
+    """The text of mid-training (chapter 07).
+
+    Args:
+        base: The base model that reads it; its tokenizer is used.
+        world: The preset whose World is told of.
+        tokens: How many, about.
+        desk: Share of pages of the reference desk; the others are about what is well known.
+        articles: Of these, the share of articles …
+        notes: … and of short notes on several things; the others ask and answer.
+        window: Pages of the desk are kept whole within windows of so many tokens; 0: not.
+        held_out: Share of the documents kept for evaluation.
+        seed: Of everything.
+    """
+
+    base: str
+    world: str
+    tokens: int = Field(ge=1_000)
+    desk: float = Field(ge=0, le=1)
+    articles: float = Field(ge=0, le=1)
+    notes: float = Field(ge=0, le=1)
+    window: int = Field(default=0, ge=0)
+    held_out: float = Field(default=0.01, gt=0, lt=0.5)
+    seed: int = Field(default=0, ge=0)
+
+
 class ModelSection(Section):
     """The transformer (chapter 04): a named configuration, and what differs from it."""
 
@@ -137,8 +163,9 @@ class TrainSection(Section):
     """A pretraining run (chapter 06).
 
     Args:
-        data: Where the tokens come from: ``mixture``, the course's own (chapter 06); ``fineweb-edu``,
-            shards from the hub; ``letters``, chapter 04's letters to sort.
+        data: Where the tokens come from: ``mixture``, the course's own (chapter 06); ``mid``, its second text
+            (chapter 07); ``fineweb-edu``, shards from the hub; ``letters``, chapter 04's letters to sort.
+        start: A model to begin with, a name or a folder; by default the weights are drawn.
         batch_tokens: Tokens of one step, over all processes and micro-batches.
         micro_batch: Rows that one process holds at once; the rest of a batch is accumulated.
         context: Tokens in a row, T.
@@ -162,7 +189,8 @@ class TrainSection(Section):
         expected: What the run should come to, on which hardware, in words.
     """
 
-    data: Literal["mixture", "fineweb-edu", "letters"]
+    data: Literal["mixture", "mid", "fineweb-edu", "letters"]
+    start: str | None = None
     batch_tokens: int = Field(ge=1)
     micro_batch: int = Field(ge=1)
     context: int = Field(ge=1)
@@ -304,6 +332,7 @@ class Preset(Section):
     tokenizer: TokenizerSection | None = None
     shards: ShardSection | None = None
     mixture: MixtureSection | None = None
+    mid: MidSection | None = None
     model: ModelSection | None = None
     train: TrainSection | None = None
     sft: SFTSection | None = None

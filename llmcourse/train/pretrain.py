@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..errors import CourseError
 from ..model.config import ModelConfig
+from ..model.pretrained import load
 from ..model.transformer import Transformer
 from ..presets import TrainSection
 from ..runtime import seed_everything
@@ -30,6 +31,7 @@ from .drill import Drill
 from .held_out import evaluate
 from .journal import Journal, OnSample, OnStep, Row
 from .loop import make_optimizers
+from .losses import IGNORE
 from .precision import LossScaler, Precision
 from .randomness import random_state, restore_random_state
 from .run_folder import RunFolder, settings_of
@@ -167,7 +169,7 @@ class _Run:
         self.precision = Precision(name, team.device.type)
         self.scaler = LossScaler(enabled=name == "fp16")
         self.model = parallelise(
-            Transformer(self.config), team, train.strategy,
+            self._first_model(), team, train.strategy,
             precision=None if name == "fp32" else self.precision.dtype,
             activation_checkpointing=train.activation_checkpointing,
         )  # fmt: skip
@@ -178,6 +180,22 @@ class _Run:
             unwrap(self.model), train.optimizer, lr=train.lr,
             betas=(train.beta1, train.beta2), weight_decay=train.weight_decay,
         )  # fmt: skip
+
+    def _first_model(self) -> Transformer:
+        """The model before the first step: drawn, or the one that the settings name.
+
+        Raises:
+            CourseError: if that one is not here, or has another shape.
+        """
+        if self.train.start is None:
+            return Transformer(self.config)
+        model = load(self.train.start).model
+        if model.config != self.config:
+            raise CourseError(
+                f"{self.train.start} has another shape than the preset's [model]",
+                hint="name a model of this shape in start, or leave start out",
+            )
+        return model.train()
 
     # ------------------------------------------------------------------ the loop
 
@@ -251,14 +269,13 @@ class _Run:
         x, y = (self._to_device(ids) for ids in batch)
         micro, count = self.derived.micro_batch, self.derived.accumulation
         mean = torch.zeros((), device=self.team.device)
-        for i in range(count):
+        for i, share in enumerate(_shares(batch[1], micro)):
             rows = slice(i * micro, (i + 1) * micro)
             with accumulate(self.model, last=i == count - 1):
                 with self.precision.autocast():
                     loss = self.loss_of(self.model, x[rows], y[rows])
-                # Every micro-batch has as many targets: the mean of the means is the mean.
-                (loss * (self.scaler.scale / count)).backward()  # type: ignore[no-untyped-call]
-            mean += loss.detach() / count
+                (loss * (self.scaler.scale * share)).backward()  # type: ignore[no-untyped-call]
+            mean += loss.detach() * share
         return mean
 
     def _to_device(self, ids: Any) -> Tensor:
@@ -357,3 +374,13 @@ class _Run:
                 error = caught
         if self.team.any(error is not None):
             raise error or CourseError("process 0 cannot go on", hint="see its message")
+
+
+def _shares(y: Any, micro: int) -> list[float]:
+    """What each micro-batch's mean counts in the batch's: its part of the targets that count.
+
+    Without a mask that is the same for all. Several processes count alike whatever their targets are.
+    """
+    counts = [int((y[i : i + micro] != IGNORE).sum()) for i in range(0, len(y), micro)]
+    total = sum(counts)
+    return [n / total for n in counts] if total else [0.0 for _ in counts]

@@ -45,9 +45,10 @@ FOLDERS = ("snapshots", "model", "tensorboard")
 
 def settings_of(config: ModelConfig, train: TrainSection, source: dict[str, Any]) -> dict[str, Any]:
     """All that a run's numbers depend on, as JSON can hold it."""
+    free = {*FREE, *(() if train.start else ("start",))}  # as before there was such a setting
     return {
         "model": config.model_dump(mode="json"),
-        "train": train.model_dump(mode="json", exclude=set(FREE)),
+        "train": train.model_dump(mode="json", exclude=free),
         "data": source,
     }
 

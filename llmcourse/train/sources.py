@@ -26,6 +26,7 @@ from ..data.letters import (
     letter_tokenizer,
 )
 from ..data.loader import ShardLoader
+from ..data.masked import MaskedLoader
 from ..data.shards import INDEX, ShardSet
 from ..errors import CourseError
 from ..presets import ModelSection, Preset, TrainSection
@@ -59,7 +60,7 @@ class Source(Protocol):
         """How many there are to learn from."""
 
     def loader(self, train: TrainSection, rank: int, world_size: int) -> Loader:
-        """This process's rows of every batch. Every row has the same number of targets that count."""
+        """This process's rows of every batch; targets of -100 do not count."""
 
     def held_out(self, train: TrainSection) -> HeldOut | None:
         """What is kept for evaluation, if there is any."""
@@ -76,15 +77,17 @@ class ShardSource:
         train: To learn from.
         valid: Held out; None: nothing is.
         tokenizer: Whose tokens they are.
+        mask: Zeros and ones: which tokens of `train` count; None: all do.
     """
 
     train: ShardSet
     valid: ShardSet | None = None
     tokenizer: Tokenizer | None = None
+    mask: ShardSet | None = None
 
     @classmethod
     def open(cls, folder: str | Path, *, verify: bool = True) -> ShardSource:
-        """A folder with ``train``, ``valid`` and a tokenizer; or a set of shards alone.
+        """A folder with ``train``, ``valid``, a tokenizer and perhaps ``mask``; or a set of shards alone.
 
         Raises:
             CourseError: if there are no shards, or some are missing, cut short or corrupt.
@@ -97,12 +100,13 @@ class ShardSource:
                 hint="llmcourse tokenizer shards makes them of a text",
             )
         train = ShardSet.open(folder if alone else folder / "train", verify=verify)
-        valid = folder / "valid"
+        valid, mask = folder / "valid", folder / "mask"
         words = [place for place in (folder, folder / "tokenizer") if (place / FILE_NAME).exists()]
         return cls(
             train,
             ShardSet.open(valid, verify=verify) if not alone and valid.is_dir() else None,
             Tokenizer.load(words[0]) if words else None,
+            ShardSet.open(mask, verify=verify) if not alone and mask.is_dir() else None,
         )
 
     @property
@@ -113,11 +117,14 @@ class ShardSource:
     def tokens(self) -> int:
         return len(self.train)
 
-    def loader(self, train: TrainSection, rank: int, world_size: int) -> ShardLoader:
-        return ShardLoader(
-            self.train, batch_size=train.rows, context=train.context, seed=train.seed,
-            rank=rank, world_size=world_size, order=train.order,
-        )  # fmt: skip
+    def loader(self, train: TrainSection, rank: int, world_size: int) -> Loader:
+        settings: dict[str, Any] = {
+            "batch_size": train.rows, "context": train.context, "seed": train.seed,
+            "rank": rank, "world_size": world_size, "order": train.order,
+        }  # fmt: skip
+        if self.mask is not None:
+            return MaskedLoader(self.train, self.mask, **settings)
+        return ShardLoader(self.train, **settings)
 
     def held_out(self, train: TrainSection) -> HeldOut | None:
         if self.valid is None or not train.eval_every:
@@ -125,11 +132,12 @@ class ShardSource:
         return held_out_windows(self.valid, train.context, train.eval_tokens, self.tokenizer)
 
     def describe(self) -> dict[str, Any]:
-        return {
+        found = {
             "kind": "shards", "train": self.train.fingerprint,
             "valid": None if self.valid is None else self.valid.fingerprint,
             "tokenizer": None if self.tokenizer is None else _digest(self.tokenizer),
         }  # fmt: skip
+        return found if self.mask is None else {**found, "mask": self.mask.fingerprint}
 
 
 @dataclass(frozen=True)
@@ -203,6 +211,10 @@ def data_folder(preset: Preset) -> Path:
         from ..data.mixture import mixture_folder
 
         return mixture_folder(preset)
+    if train.data == "mid":
+        from ..data.mid import mid_folder
+
+        return mid_folder(preset)
     # What is fetched depends on these and nothing else, so presets that agree share it.
     vocab_size = preset.need(ModelSection).build().vocab_size
     held_out = train.eval_tokens if train.eval_every else 0
@@ -211,10 +223,15 @@ def data_folder(preset: Preset) -> Path:
 
 
 def _prepare(preset: Preset, progress: bool) -> Path:
-    if preset.need(TrainSection).data == "mixture":
+    data = preset.need(TrainSection).data
+    if data == "mixture":
         from ..data.mixture import prepare_mixture
 
         return prepare_mixture(preset, progress=progress)
+    if data == "mid":
+        from ..data.mid import prepare_mid
+
+        return prepare_mid(preset)
     from ..data.hub import prepare_fineweb
 
     return prepare_fineweb(preset, data_folder(preset), progress=progress)

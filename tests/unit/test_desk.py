@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from llmcourse.data.mixture import uncut
-from llmcourse.data.problems.desk import others, pages
+from llmcourse.data.problems.desk import asked, others, pages
 from llmcourse.data.world.whole import invent
 
 WORLD = invent(0, 0.1)
@@ -42,14 +42,14 @@ def test_a_lookup_quotes_a_card_and_names_it_or_says_that_there_is_none():
         if sort != "lookup":
             continue
         cards = dict(re.findall(r"^\[(.+?)\] (.*)$", text, re.M))
-        last = text.split("\n")[-1]
+        last = text.rstrip("\n").split("\n")[-1]
         quoted = re.fullmatch(r'(.*) \(Source: "(.*)"\)', last)
         if quoted:
             found += 1
             assert quoted[1] in cards[quoted[2]]
         else:
             missing = re.search(r"(?:about|of) (.+)\.$", last)
-            assert missing and not any(missing[1].lower() in title.lower() for title in cards)
+            assert missing and not cards and "\nnothing found\n" in text
     assert found > 50
 
 
@@ -66,8 +66,19 @@ def test_programs_print_what_is_right():
 def test_copies_are_copies():
     for sort, text in pages(100, TAKEN, size=0.1):
         if sort == "copies":
-            said = [line.split(": ", 1)[1] for line in text.split("\n")]
+            said = [line.split(": ", 1)[1] for line in text.rstrip("\n").split("\n")]
             assert said[::2] == said[1::2]
+
+
+def test_the_last_answer_is_right_and_only_what_can_be_read_counts():
+    for one in asked(300, TAKEN, 5, 0.1):
+        text, counts = one.pieces[one.last]
+        assert counts and one.key in text
+        assert one.text.startswith(one.prompt + text)
+        free = "".join(text for text, counts in one.pieces if not counts)
+        if one.sort in ("lookup", "copies") and "nothing found" not in free:
+            words = one.key.split(" (Source")[0].split(", ")
+            assert all(word.rstrip(".").lower() in free.lower() for word in words)
 
 
 def test_what_must_stay_whole_is_not_cut():

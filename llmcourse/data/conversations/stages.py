@@ -38,7 +38,7 @@ _FIRST: Mapping[str, float] = {
     "spelling": 1,
 }  # fmt: skip
 _REFUSALS = {**_FIRST, "unknown": 6.0}
-_TOOLS = {**_FIRST, "search": 6.0, "search-in-vain": 3.0, "python": 2.0, "no-tool": 1.0}
+_TOOLS = {**_FIRST, "search": 8.0, "search-in-vain": 2.0, "python": 3.0, "no-tool": 1.0}
 
 SHARES: Mapping[StageName, Mapping[str, float]] = {
     "sft": _FIRST,
@@ -67,7 +67,8 @@ class Material:
         known: Facts that the model was told often.
         unknown: Facts that it was told seldom and did not know when it was asked.
         strangers: Questions about names that no page mentions.
-        anything: Facts that are asked with a page that tells them; without any, those that are known.
+        anything: Facts told seldom, which are asked with a page that tells them, or looked up; without any, those that
+            are known, and those that the model did not know.
     """
 
     known: Sequence[Known]
@@ -84,7 +85,9 @@ class Material:
         if kind == "page":
             return self.anything or self.known
         if kind == "search":
-            return self.unknown
+            # All that is told seldom: of what the model was asked it knew next to nothing, and with so many facts it
+            # cannot learn by heart what it should read.
+            return self.anything or self.unknown
         return self.strangers if kind == "search-in-vain" else self.known
 
 

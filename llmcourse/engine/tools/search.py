@@ -86,6 +86,9 @@ STOPWORDS = frozenset(
 """Words that say nothing about what a page is about. They would only cost time: BM25 gives them next to no weight."""
 
 
+_TRIED = 50  # so many passages are looked at for one that has every word
+
+
 @dataclass(frozen=True)
 class Passage:
     """A piece of text that can be found.
@@ -129,8 +132,15 @@ class SearchIndex:
         bm25.index((ids, vocab), show_progress=False)
         return cls(kept, bm25)
 
-    def search(self, query: str, k: int = 3) -> list[tuple[Passage, float]]:
+    def search(
+        self, query: str, k: int = 3, *, every_word: bool = False
+    ) -> list[tuple[Passage, float]]:
         """The k passages that fit best, with their scores, best first. None that shares no word with the query.
+
+        Args:
+            query: What to search for.
+            k: How many at most.
+            every_word: None that lacks a word of the query either.
 
         Raises:
             CourseError: if k is below 1.
@@ -138,12 +148,17 @@ class SearchIndex:
         if k < 1:
             raise CourseError(f"k cannot be {k}", hint="at least 1 passage")
         vocab = self._bm25.vocab_dict
-        ids = [vocab[word] for word in dict.fromkeys(words(query)) if word in vocab]
-        if not ids:
+        asked = list(dict.fromkeys(words(query)))
+        ids = [vocab[word] for word in asked if word in vocab]
+        if not ids or (every_word and len(ids) < len(asked)):
             return []
         scores = self._bm25.get_scores_from_ids(ids)
-        best = np.argsort(-scores, kind="stable")[:k]  # of equal ones the first
-        return [(self.passages[i], float(scores[i])) for i in best if scores[i] > 0]
+        # Of equal ones the first. Who has every word has many, and stands near the top.
+        best = np.argsort(-scores, kind="stable")[: k + _TRIED * every_word]
+        found = [(self.passages[i], float(scores[i])) for i in best if scores[i] > 0]
+        if every_word:
+            found = [(p, s) for p, s in found if set(asked) <= {*words(f"{p.title} {p.text}")}]
+        return found[:k]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to one file: the arrays, the words, and the passages, in NumPy's .npz.
@@ -196,12 +211,15 @@ class SearchTool:
     Args:
         index: Where to search.
         k: How many passages at most.
+        every_word: Only passages that have all the query's words, `STOPWORDS` aside. Without it whoever searches for
+            a name that nobody bears is shown somebody else.
         max_characters: Of the whole result. The best passage takes what it needs, the next what is left.
         min_characters: With less than this left for it, a passage is not shown.
     """
 
     index: SearchIndex
     k: int = 2
+    every_word: bool = False
     max_characters: int = 600
     min_characters: int = 60
     name: ToolName = "search"
@@ -212,7 +230,7 @@ class SearchTool:
         """The passages, or "nothing found": that is a result too, no error."""
         shown: list[str] = []
         left = self.max_characters
-        for passage, _ in self.index.search(text, self.k):
+        for passage, _ in self.index.search(text, self.k, every_word=self.every_word):
             if shown and left < self.min_characters:
                 break
             one_line = " ".join(f"[{passage.title}] {passage.text}".split())
