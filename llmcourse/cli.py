@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import assistant, data, evaluate, generate, model, plan, pretrain, sft, tokenizer
+from .commands import (
+    assistant,
+    data,
+    evaluate,
+    generate,
+    model,
+    plan,
+    pretrain,
+    reasoner,
+    rl,
+    sft,
+    tokenizer,
+)
 from .commands.output import printable
 from .errors import CourseError
 
@@ -31,6 +43,8 @@ app.command()(pretrain.pretrain)
 app.command()(sft.sft)
 app.command()(assistant.assistant)
 app.command()(plan.plan)
+app.command()(reasoner.reasoner)
+app.command()(rl.rl)
 
 
 def _version(value: bool) -> None:

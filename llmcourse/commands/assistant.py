@@ -33,7 +33,7 @@ def assistant(
     preset: Annotated[
         str, typer.Option(help="Whose [mixture] and [sft] to use.")
     ] = "course-laptop",
-    conversations: Annotated[int, typer.Option(min=10, help="How many to learn from.")] = 24_000,
+    conversations: Annotated[int, typer.Option(min=10, help="How many to learn from.")] = 16_000,
     questions: Annotated[int, typer.Option(min=10, help="How many rare facts to ask for.")] = 1500,
     seed: Annotated[int, typer.Option(min=0, help="Of conversations and training.")] = 0,
     settings: Annotated[

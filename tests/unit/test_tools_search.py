@@ -70,6 +70,20 @@ def test_very_long_query(index):
     assert titles(index, "Tarsk " * 100_000, 1)
 
 
+def test_every_word_has_to_be_there_if_that_is_asked():
+    index = SearchIndex.build(
+        [Passage("Orla Venn: trade", "A painter."), Passage("Orla Quick: trade", "A smith.")]
+    )
+    assert len(index.search("Orla Venn trade", 2)) == 2
+    assert [p.title for p, _ in index.search("the trade of Orla Venn", 2, every_word=True)] == [
+        "Orla Venn: trade"
+    ]
+    assert index.search("Orla Nobody trade", every_word=True) == []
+    tool = SearchTool(index, k=1, every_word=True)
+    assert tool.call("Orla Nobody trade") == NOTHING
+    assert tool.call("venn, painter?") == "[Orla Venn: trade] A painter."
+
+
 def test_k_below_one_is_refused(index):
     with pytest.raises(CourseError, match="k cannot be 0"):
         index.search("Tarsk", 0)
