@@ -45,7 +45,7 @@ def card(stage: str, parameters: int, report: dict[str, Any]) -> str:
         with_tools += f"\nRight before this stage, and still: {row['share']:.1%} of {row['of']}.\n"
     return f"""# assistant-{stage}
 
-An assistant of the course *From Crawl to Chat*: course-base ({parameters:,} parameters), fine-tuned by
+An assistant of the course *From Crawl to Chat*: course-mid ({parameters:,} parameters), fine-tuned by
 `llmcourse assistant {stage}` on generated conversations about the invented country of Halvern. It knows
 nothing of the real world, makes things up, and is meant for experiments in a classroom.
 

@@ -19,7 +19,7 @@ from ..data.world.whole import Encyclopaedia
 from .interrogate import matches
 from .knowledge import Continue, Share
 
-_LONGEST = 64  # tokens of an answer
+_LONGEST = 48  # tokens of an answer
 
 
 def at_the_desk(

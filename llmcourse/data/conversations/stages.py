@@ -44,7 +44,7 @@ SHARES: Mapping[StageName, Mapping[str, float]] = {
     "sft": _FIRST,
     "refusals": _REFUSALS,
     "tools": _TOOLS,
-    "identity": {**_TOOLS, "identity": 3.0},
+    "identity": {**_TOOLS, "identity": 6.0},
 }
 """Stage → kind of conversation → its weight."""
 
