@@ -26,7 +26,13 @@ SEEDS = (0, 1, 2)
 
 
 def report(
-    base: str, model: str, preset: str, *, per_band: int = 300, n_desk: int = 150
+    base: str,
+    model: str,
+    preset: str,
+    *,
+    per_band: int = 300,
+    n_desk: int = 150,
+    n_pages: int | None = None,
 ) -> dict[str, Any]:
     """All of it, for both models.
 
@@ -36,6 +42,7 @@ def report(
         preset: Whose World.
         per_band: Facts asked by clozes of each band of mentions in the *base* model's text, in each of three draws.
         n_desk: Things to read out, of each sort.
+        n_pages: Held-out pages to predict; by default all that are shipped.
     """
     folder = shipped.folder(base)
     mixture = load(preset).need(MixtureSection)
@@ -64,7 +71,7 @@ def report(
                 wordings = "seen" if part == "train" else "unseen"
                 share = answering(go_on, facts, part)
                 rows[f"{pile} facts, {wordings} wordings"] = _row(share)
-        texts = held_out.split(SEPARATOR)
+        texts = held_out.split(SEPARATOR)[:n_pages]
         rows["bits per byte of held-out pages"] = bits_per_byte(
             loaded.model, loaded.tokenizer, texts
         )

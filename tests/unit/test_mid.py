@@ -156,3 +156,16 @@ def test_answers_are_judged_in_their_first_line(world):
     facts = [(entity, relation)]
     assert answering(lambda p, n: [f" It is {value}.\nQ:"], facts) == Share(1, 1, "train")
     assert answering(lambda p, n: [f" I forgot.\nA: {value}"], facts, "held").right == 0
+
+
+@pytest.mark.slow
+def test_the_report_asks_both_models_the_same():
+    from llmcourse.evals.mid import report
+
+    found = report("course-base", "course-mid", "course-laptop", per_band=5, n_desk=8, n_pages=20)
+    before, after = found["before"], found["after"]
+    assert list(before) == list(after)
+    assert all(before[what]["of"] == after[what]["of"] for what in before if "bits" not in what)
+    # What the second text taught, and what it cost.
+    assert after["desk: copies"]["right"] > before["desk: copies"]["right"]
+    assert after["bits per byte of held-out pages"] > before["bits per byte of held-out pages"]
